@@ -1,0 +1,16 @@
+//! L0: identifiers, limits, the little-endian codec, and the traits through which time, randomness and
+//! reports enter and leave the engine.
+
+pub mod clock;
+pub mod codec;
+pub mod id;
+pub mod limits;
+pub mod monitor;
+pub mod name;
+pub mod random;
+
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use id::{ChunkHash, ChunkId, DomainId, Kind, PackId, RecordId, RepositoryId, SegmentId, SessionId, SlotId};
+pub use monitor::{Monitor, Problem, Progress, SilentMonitor};
+pub use name::ObjectName;
+pub use random::{Randomness, SystemRandomness};
