@@ -1,3 +1,47 @@
 //! Project tasks: `cargo xtask test | tidy`.
 
-fn main() {}
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool speaks through its output"
+)]
+
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <task>
+
+  test [--long] [--only STAGE]   run everything the project tests, stop at the first failure
+                                 --long   also the tests that take minutes
+                                 --only   one of: fmt tidy clippy test release recovery
+  tidy                           check the walls between rooms, forbidden calls, sizes, manifests, texts";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["tidy"] => tidy::main(&root()),
+        ["test", options @ ..] => match test::Options::parse(options) {
+            Ok(options) => test::main(&root(), &options),
+            Err(problem) => usage(&problem),
+        },
+        [] => usage("which task?"),
+        [task, ..] => usage(&format!("cannot do `{}`", [&[*task], &arguments[1..]].concat().join(" "))),
+    }
+}
+
+fn usage(problem: &str) -> ExitCode {
+    eprintln!("{problem}\n\n{USAGE}");
+    ExitCode::from(2)
+}
+
+/// The repository root: the parent of this package's folder.
+fn root() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    package.parent().map_or_else(|| package.clone(), Path::to_path_buf)
+}

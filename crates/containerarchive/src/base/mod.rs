@@ -10,7 +10,9 @@ pub mod name;
 pub mod random;
 
 pub use clock::{Clock, SystemClock, Timestamp};
-pub use id::{ChunkHash, ChunkId, DomainId, Kind, PackId, RecordId, RepositoryId, SegmentId, SessionId, SlotId};
+pub use id::{
+    ChunkHash, ChunkId, DomainId, Kind, PackId, RecordId, RepositoryId, SegmentId, SessionId, SlotId,
+};
 pub use monitor::{Monitor, Problem, Progress, SilentMonitor};
 pub use name::ObjectName;
 pub use random::{Randomness, SystemRandomness};

@@ -18,7 +18,13 @@ impl ObjectName {
                 && component.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-'))
         };
         let components = text.split('/').count();
-        ((1..=4).contains(&components) && text.split('/').all(component_is_good)).then(|| Self(text.to_owned()))
+        ((1..=4).contains(&components) && text.split('/').all(component_is_good))
+            .then(|| Self(text.to_owned()))
+    }
+
+    /// A name that no object has.
+    pub(crate) fn none() -> Self {
+        Self("none".to_owned())
     }
 
     /// The name as text.
@@ -49,7 +55,9 @@ mod tests {
         for good in ["config.json", "packs/data/ab/cd.pack", "replicas/snapshots/ab.json"] {
             assert!(ObjectName::parse(good).is_some(), "{good}");
         }
-        for bad in ["", "/a", "a//b", "../a", "a/..", ".hidden", "a/.b", "A", "a b", "a\0", "a/b/c/d/e", "a\\b"] {
+        for bad in
+            ["", "/a", "a//b", "../a", "a/..", ".hidden", "a/.b", "A", "a b", "a\0", "a/b/c/d/e", "a\\b"]
+        {
             assert!(ObjectName::parse(bad).is_none(), "{bad}");
         }
     }

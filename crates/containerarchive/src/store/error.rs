@@ -78,10 +78,14 @@ impl StoreError {
     #[must_use]
     pub fn from_io(operation: StoreOperation, name: impl fmt::Display, source: io::Error) -> Self {
         let kind = match source.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => StoreErrorKind::NotFound,
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
+                StoreErrorKind::NotFound
+            }
             io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => StoreErrorKind::AlreadyExists,
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => StoreErrorKind::Denied,
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => StoreErrorKind::Full,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                StoreErrorKind::Full
+            }
             io::ErrorKind::UnexpectedEof => StoreErrorKind::OutOfRange,
             io::ErrorKind::TimedOut
             | io::ErrorKind::ConnectionRefused

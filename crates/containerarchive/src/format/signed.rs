@@ -1,0 +1,216 @@
+//! Fences, voids and records: small facts that admins sign (`docs/FORMAT.md` section 13).
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::FormatError;
+use super::error::ensure;
+use super::names::{self, RecordKind};
+use super::text::{Common, TextObject, encode};
+use crate::base::limits::{MAX_JSON_BYTES, MAX_SMALL_JSON_BYTES};
+use crate::base::{ObjectName, PackId, RecordId, RepositoryId, SessionId, Timestamp};
+use crate::compress::Compression;
+use crate::crypto::{Signer, Verifier};
+
+/// Stops a dead session: of a fence or a void.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The session that it stops.
+    pub session: SessionId,
+    /// When.
+    pub created: Timestamp,
+}
+
+/// Names packs for deletion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retire {
+    /// When.
+    pub created: Timestamp,
+    /// The packs.
+    pub packs: Vec<PackId>,
+}
+
+/// Names snapshots that were removed on purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forget {
+    /// When.
+    pub created: Timestamp,
+    /// The snapshots.
+    pub snapshots: Vec<SessionId>,
+}
+
+/// What may change in a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settings {
+    /// When.
+    pub created: Timestamp,
+    /// The highest one is in force.
+    pub sequence: u64,
+    /// How new chunks are compressed.
+    #[serde(with = "super::text::as_text")]
+    pub compression: Compression,
+    /// When a pack is finished.
+    pub pack_size_bytes: u64,
+    /// Protection of new packs.
+    pub parity: Parity,
+}
+
+/// Protection of packs by erasure coding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Parity {
+    /// None.
+    Off,
+}
+
+/// Smallest pack size that can be set.
+pub const MIN_PACK_SIZE: u64 = 64 << 10;
+/// Largest pack size that can be set; a pack may become a chunk longer.
+pub const MAX_PACK_SIZE: u64 = 256 << 20;
+
+impl Settings {
+    fn check(self) -> Result<Self, FormatError> {
+        let good = (MIN_PACK_SIZE..=MAX_PACK_SIZE).contains(&self.pack_size_bytes);
+        ensure(good, "R-RECORD-FILE-2", "its pack size is outside of the limits")?;
+        Ok(self)
+    }
+}
+
+/// What an object of this room is called and what it says it is.
+struct Place {
+    kind: &'static str,
+    name: ObjectName,
+    max_bytes: usize,
+}
+
+fn seal<T: Serialize>(
+    place: &Place,
+    repository: RepositoryId,
+    fact: &T,
+    signer: Option<&Signer>,
+) -> Result<Vec<u8>, FormatError> {
+    encode(&Common::new(place.kind, repository, &place.name), fact, signer)
+}
+
+fn open<T: DeserializeOwned>(
+    place: &Place,
+    repository: RepositoryId,
+    bytes: &[u8],
+    verifier: Option<&Verifier>,
+) -> Result<T, FormatError> {
+    let object = TextObject::parse(bytes, place.max_bytes)?;
+    object.check_signature(verifier)?;
+    object.body(&Common::new(place.kind, repository, &place.name))
+}
+
+/// Which of the two objects that stop a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopKind {
+    /// The session must not commit any more.
+    Fence,
+    /// The session will never be a snapshot.
+    Void,
+}
+
+impl StopKind {
+    fn place(self, session: SessionId) -> Place {
+        let (kind, name) = match self {
+            Self::Fence => ("fence", names::fence(session)),
+            Self::Void => ("void", names::void(session)),
+        };
+        Place { kind, name, max_bytes: MAX_SMALL_JSON_BYTES }
+    }
+
+    /// Name and bytes of the object that stops a session.
+    ///
+    /// # Errors
+    /// The members cannot be written as JSON.
+    pub fn seal(
+        self,
+        repository: RepositoryId,
+        stop: &Stop,
+        signer: Option<&Signer>,
+    ) -> Result<(ObjectName, Vec<u8>), FormatError> {
+        let place = self.place(stop.session);
+        let bytes = seal(&place, repository, stop, signer)?;
+        Ok((place.name, bytes))
+    }
+
+    /// Reads the object that stops a session.
+    ///
+    /// # Errors
+    /// It is damaged, not signed, or another session's (R-SESSION-3).
+    pub fn open(
+        self,
+        repository: RepositoryId,
+        session: SessionId,
+        bytes: &[u8],
+        verifier: Option<&Verifier>,
+    ) -> Result<Stop, FormatError> {
+        let stop: Stop = open(&self.place(session), repository, bytes, verifier)?;
+        ensure(stop.session == session, "R-SESSION-3", "it stops another session")?;
+        Ok(stop)
+    }
+}
+
+/// A fact of one of the kinds of records.
+pub trait Fact: Serialize + DeserializeOwned {
+    /// Its kind.
+    const KIND: RecordKind;
+
+    /// What JSON cannot say.
+    ///
+    /// # Errors
+    /// A value is outside of its limits.
+    fn checked(self) -> Result<Self, FormatError> {
+        Ok(self)
+    }
+
+    /// Name and bytes of a record.
+    ///
+    /// # Errors
+    /// The members cannot be written as JSON.
+    fn seal_record(
+        &self,
+        repository: RepositoryId,
+        id: RecordId,
+        signer: Option<&Signer>,
+    ) -> Result<(ObjectName, Vec<u8>), FormatError> {
+        let place = record_place(Self::KIND, id);
+        let bytes = seal(&place, repository, self, signer)?;
+        Ok((place.name, bytes))
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// It is damaged, not signed, or another one.
+    fn open_record(
+        repository: RepositoryId,
+        id: RecordId,
+        bytes: &[u8],
+        verifier: Option<&Verifier>,
+    ) -> Result<Self, FormatError> {
+        open::<Self>(&record_place(Self::KIND, id), repository, bytes, verifier)?.checked()
+    }
+}
+
+fn record_place(kind: RecordKind, id: RecordId) -> Place {
+    Place { kind: kind.word(), name: names::record(kind, id), max_bytes: MAX_JSON_BYTES }
+}
+
+impl Fact for Retire {
+    const KIND: RecordKind = RecordKind::Retire;
+}
+
+impl Fact for Forget {
+    const KIND: RecordKind = RecordKind::Forget;
+}
+
+impl Fact for Settings {
+    const KIND: RecordKind = RecordKind::Settings;
+
+    fn checked(self) -> Result<Self, FormatError> {
+        self.check()
+    }
+}
