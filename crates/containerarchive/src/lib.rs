@@ -1,8 +1,48 @@
-//! Deduplicating, encrypting backup engine for streams and files.
+//! A deduplicating, encrypting backup engine for streams and files.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use containerarchive::{CreateOptions, Environment, IngestItem, IngestOptions, LocalStore, Locked, NoPins,
+//!     OpenOptions, Credential, SilentMonitor, Store, create, ingest};
+//!
+//! # fn main() -> Result<(), containerarchive::Error> {
+//! let store: Arc<dyn Store> = Arc::new(LocalStore::new("backups"));
+//! let environment = Environment::system("host".into(), "user".into());
+//! create(&store, &environment, &CreateOptions::default(), &NoPins)?;
+//! let options = OpenOptions { pins: &NoPins, accept_rollback: false };
+//! let repository = Locked::read(store, environment, &SilentMonitor)?.open(Credential::None, &options, &SilentMonitor)?;
+//! let item = IngestItem { name: "dump.sql".into(), item_type: "stream".into(), source: Box::new(std::io::stdin()), size_hint: None };
+//! let report = ingest(&repository, vec![item], &IngestOptions::default(), &SilentMonitor)?;
+//! println!("{}", report.manifest.id);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod base;
 pub mod chunk;
 pub mod compress;
 pub mod crypto;
+pub mod engine;
+mod error;
 pub mod format;
+pub mod host;
+pub mod repo;
 pub mod store;
+
+pub use base::{Monitor, NoPins, Pins, Problem, Progress, SessionId as SnapshotId, SilentMonitor, Timestamp};
+pub use chunk::ChunkParams;
+pub use compress::Compression;
+pub use crypto::{Argon2Params, KeyFile, Passphrase};
+pub use engine::{
+    Filter, IngestItem, IngestOptions, IngestReport, RestoreOptions, RestoreReport, RestoreTarget, Selector,
+    Snapshots, ingest, restore, snapshots,
+};
+pub use error::{Error, ErrorCode};
+pub use format::manifest::{Item, Manifest};
+pub use format::slot::Capability;
+pub use host::FilePins;
+pub use repo::{
+    CreateOptions, Credential, Environment, LoadedManifest, Locked, NewCredential, OpenOptions, RepoError,
+    Repository, SlotView, add_slot, create, list_slots, remove_slot,
+};
+pub use store::{LocalStore, MemoryStore, Store};

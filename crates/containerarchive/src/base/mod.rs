@@ -7,7 +7,10 @@ pub mod id;
 pub mod limits;
 pub mod monitor;
 pub mod name;
+pub mod pins;
 pub mod random;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use id::{
@@ -15,4 +18,5 @@ pub use id::{
 };
 pub use monitor::{Monitor, Problem, Progress, SilentMonitor};
 pub use name::ObjectName;
+pub use pins::{NoPins, Pin, Pins, PinsError};
 pub use random::{Randomness, SystemRandomness};

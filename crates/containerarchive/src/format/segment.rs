@@ -288,7 +288,10 @@ impl Filter {
                 length == 0 && count_length == 0
             } else {
                 let total = length.checked_mul(2).and_then(|twice| twice.checked_add(count_length));
-                length.is_power_of_two() && count_length > 0 && total == Some(count)
+                length.is_power_of_two()
+                    && count_length > 0
+                    && count_length.is_multiple_of(length)
+                    && total == Some(count)
             };
             ensure(fits, RULE, "a filter's lengths do not fit each other")?;
             let fingerprints = reader.take(count as usize).map_err(&short)?.into();

@@ -1,0 +1,236 @@
+//! Where chunks end: known ones are referred to, new ones go into packs, packs into the store, and segments name them.
+//! One thread owns a writer; hashing, compressing and sealing are done by the pool.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use super::{Pool, Ticket};
+use crate::base::{ChunkHash, ChunkId, Kind, Monitor, PackId, SessionId};
+use crate::compress::{Codec, Compressor, ItemCompression};
+use crate::format::names;
+use crate::format::pack::Record;
+use crate::format::prefix::Class;
+use crate::repo::{DomainKeys, Index, OpenPack, RepoError, Repository, StoredPacks, seal_pack};
+use crate::store::StoreErrorKind;
+
+/// What a writer counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    /// References to data chunks that this writer stored.
+    pub(crate) new_chunks: u64,
+    /// References to data chunks that were there.
+    pub(crate) reused_chunks: u64,
+    /// Bytes of the packs that were written.
+    pub(crate) stored_bytes: u64,
+}
+
+/// A pack that was written.
+struct Written {
+    id: PackId,
+    len: u64,
+    class: Class,
+    records: Vec<Record>,
+    buffer: Vec<u8>,
+}
+
+/// The state of one session's writing.
+pub(crate) struct Writer<'env> {
+    repository: &'env Repository,
+    domain: Arc<DomainKeys>,
+    session: SessionId,
+    index: Index,
+    monitor: &'env dyn Monitor,
+    /// Chunks stored by this session that no segment names yet.
+    fresh: HashSet<ChunkId>,
+    data: OpenPack,
+    structure: OpenPack,
+    in_flight: VecDeque<Ticket<Result<Written, RepoError>>>,
+    max_in_flight: usize,
+    stored: StoredPacks,
+    used: HashSet<PackId>,
+    spare: Vec<Vec<u8>>,
+    node_compression: ItemCompression,
+    compressor: Compressor,
+    text: Vec<u8>,
+    pub(crate) counters: Counters,
+}
+
+impl<'env> Writer<'env> {
+    /// A writer for a registered session.
+    pub(crate) fn new(
+        repository: &'env Repository,
+        domain: Arc<DomainKeys>,
+        session: SessionId,
+        index: Index,
+        adopted: StoredPacks,
+        threads: usize,
+        monitor: &'env dyn Monitor,
+    ) -> Self {
+        Self {
+            repository,
+            domain,
+            session,
+            index,
+            monitor,
+            fresh: HashSet::new(),
+            data: OpenPack::new(Class::Data, Vec::new()),
+            structure: OpenPack::new(Class::Structure, Vec::new()),
+            in_flight: VecDeque::new(),
+            // Two packs being sealed and written while a third fills keep two cores and the disk busy.
+            max_in_flight: threads.clamp(1, 2),
+            stored: adopted,
+            used: HashSet::new(),
+            spare: Vec::new(),
+            node_compression: ItemCompression::new(repository.settings.compression),
+            compressor: Compressor::new(),
+            text: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Names the packs that were adopted, so that this session finds their chunks.
+    pub(crate) fn publish_adopted(&mut self) -> Result<(), RepoError> {
+        self.publish()
+    }
+
+    /// Whether a chunk must be stored. If so the caller stores it with [`Writer::store`], in any order.
+    pub(crate) fn is_new(&mut self, id: ChunkId) -> Result<bool, RepoError> {
+        if self.fresh.contains(&id) {
+            return Ok(false);
+        }
+        if let Some(place) = self.index.find_for_writer(self.repository, &id, self.monitor)? {
+            self.used.insert(place.view.id);
+            return Ok(false);
+        }
+        self.fresh.insert(id);
+        Ok(true)
+    }
+
+    /// Stores a chunk for which [`Writer::is_new`] said so.
+    pub(crate) fn store<W: 'env>(
+        &mut self,
+        pool: &Pool<'env, W>,
+        id: ChunkId,
+        codec: Codec,
+        text: &[u8],
+        plain_len: u32,
+    ) -> Result<(), RepoError> {
+        let pack = if id.kind == Kind::Data { &mut self.data } else { &mut self.structure };
+        pack.push(id, codec, text, plain_len);
+        if pack.is_full(self.repository.settings.pack_size_bytes) {
+            self.end_pack(pool, if id.kind == Kind::Data { Class::Data } else { Class::Structure })?;
+        }
+        Ok(())
+    }
+
+    /// Stores a recipe node, unless it is there, and returns its hash.
+    pub(crate) fn store_node<W: 'env>(
+        &mut self,
+        pool: &Pool<'env, W>,
+        node: &[u8],
+    ) -> Result<ChunkHash, RepoError> {
+        let id = ChunkId { kind: Kind::Recipe, hash: self.domain.hasher.hash(Kind::Recipe, node) };
+        if self.is_new(id)? {
+            let mut text = std::mem::take(&mut self.text);
+            text.clear();
+            let codec = self.node_compression.compress(&mut self.compressor, node, &mut text);
+            self.store(pool, id, codec, &text, node.len() as u32)?;
+            self.text = text;
+        }
+        Ok(id.hash)
+    }
+
+    /// Publishes a checkpoint if enough chunks are new since the last one.
+    pub(crate) fn checkpoint<W: 'env>(&mut self, pool: &Pool<'env, W>) -> Result<(), RepoError> {
+        if self.stored.wants_segment() { self.flush(pool) } else { Ok(()) }
+    }
+
+    /// Makes everything durable and names it in a segment (W3).
+    pub(crate) fn flush<W: 'env>(&mut self, pool: &Pool<'env, W>) -> Result<(), RepoError> {
+        self.end_pack(pool, Class::Data)?;
+        self.end_pack(pool, Class::Structure)?;
+        self.wait_for_packs(0)?;
+        self.publish()
+    }
+
+    fn publish(&mut self) -> Result<(), RepoError> {
+        let published = self.stored.publish(self.repository, &self.domain, self.session)?;
+        if let Some(id) = published {
+            self.index.add_segment(self.repository, id, self.monitor)?;
+        }
+        self.fresh.clear();
+        Ok(())
+    }
+
+    fn end_pack<W: 'env>(&mut self, pool: &Pool<'env, W>, class: Class) -> Result<(), RepoError> {
+        let open = if class == Class::Data { &mut self.data } else { &mut self.structure };
+        if open.is_empty() {
+            return Ok(());
+        }
+        let pack = std::mem::replace(open, OpenPack::new(class, self.spare.pop().unwrap_or_default()));
+        self.wait_for_packs(self.max_in_flight - 1)?;
+        let (repository, domain, session) = (self.repository, Arc::clone(&self.domain), self.session);
+        self.in_flight.push_back(pool.submit(move |_| seal_and_put(repository, &domain, session, pack)));
+        Ok(())
+    }
+
+    /// Waits until at most `left` packs are being written.
+    fn wait_for_packs(&mut self, left: usize) -> Result<(), RepoError> {
+        while self.in_flight.len() > left {
+            let Some(ticket) = self.in_flight.pop_front() else { break };
+            let written = ticket
+                .redeem()
+                .unwrap_or_else(|| Err(RepoError::SealCheck { why: "a worker thread ended".to_owned() }))?;
+            self.counters.stored_bytes += written.len;
+            self.used.insert(written.id);
+            self.stored.add(written.id, written.len, written.class, &written.records);
+            self.spare.push(written.buffer);
+        }
+        Ok(())
+    }
+
+    /// All packs that what was written refers to.
+    pub(crate) fn used_packs(&self) -> &HashSet<PackId> {
+        &self.used
+    }
+
+    /// After an error: keeps what the next ingest can use again, or, on a full store, removes what nobody refers to.
+    pub(crate) fn abandon(mut self, is_full: bool) {
+        // Packs still in flight are waited for, so that none appears after its removal.
+        while let Some(ticket) = self.in_flight.pop_front() {
+            if let Some(Ok(written)) = ticket.redeem() {
+                self.stored.add(written.id, written.len, written.class, &written.records);
+            }
+        }
+        if !is_full && self.stored.publish(self.repository, &self.domain, self.session).is_ok() {
+            return;
+        }
+        for id in self.stored.unnamed() {
+            for name in [names::idx(id), names::pack(id)] {
+                // What cannot be deleted now is found by prune.
+                let _ = self.repository.store.delete(&name);
+            }
+        }
+    }
+}
+
+fn seal_and_put(
+    repository: &Repository,
+    domain: &DomainKeys,
+    session: SessionId,
+    pack: OpenPack,
+) -> Result<Written, RepoError> {
+    let config = &repository.config;
+    let size = repository.settings.pack_size_bytes;
+    let sealed =
+        seal_pack(pack, domain, config.repository, session, config.suite, size, &repository.environment)?;
+    let len = match repository.put_pack(&sealed) {
+        Err(RepoError::Store(error)) if error.kind == StoreErrorKind::Full => {
+            // Its rest may be there; nobody knows the name but us.
+            let _ = repository.store.delete(&names::pack(sealed.id));
+            return Err(error.into());
+        }
+        other => other?,
+    };
+    Ok(Written { id: sealed.id, len, class: sealed.class, records: sealed.records, buffer: sealed.bytes })
+}

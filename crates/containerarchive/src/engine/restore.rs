@@ -1,0 +1,388 @@
+//! A snapshot's items out, each byte checked before it is written.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::pipeline::{Pool, Ticket};
+use crate::base::{ChunkHash, ChunkId, Kind, Monitor, Problem, Progress};
+use crate::error::Error;
+use crate::format::manifest::{Item, Manifest};
+use crate::format::node::LeafEntry;
+use crate::format::{FormatError, names};
+use crate::host::TargetFolder;
+use crate::repo::{
+    ChunkPlace, Index, LoadedManifest, PackReader, PackView, RecipeReader, RepoError, Repository, Session,
+};
+use crate::store::StoreErrorKind;
+
+/// Stored and plain bytes that one read brings at most, single larger chunks apart.
+const READ_BYTES: u64 = 2 << 20;
+/// Ranges are rounded to this, so that their ends tell less of where chunks begin.
+const RANGE_STEP: u64 = 64 << 10;
+
+/// Where items are restored to.
+pub enum RestoreTarget<'a> {
+    /// Each item is a file below a folder.
+    Folder {
+        /// The folder; made if it is not there.
+        path: &'a Path,
+        /// Replace files that are there.
+        overwrite: bool,
+    },
+    /// One item's bytes.
+    Stream(&'a mut dyn Write),
+}
+
+/// How to restore.
+#[derive(Debug, Clone)]
+pub struct RestoreOptions<'a> {
+    /// Only this item.
+    pub item: Option<&'a str>,
+    /// Worker threads; 1 runs everything in the caller.
+    pub threads: usize,
+}
+
+/// What was restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreReport {
+    /// Name and bytes of each item.
+    pub items: Vec<(String, u64)>,
+    /// Chunks whose first copy was damaged and that came from another one.
+    pub mended_chunks: u64,
+}
+
+/// Restores a snapshot, or one item of it.
+///
+/// # Errors
+/// Something is damaged and has no other copy: the error names the object, the item and the byte. What was written to
+/// a folder before stays, each file whole; a stream has only right bytes before its end.
+pub fn restore(
+    repository: &Repository,
+    snapshot: &LoadedManifest,
+    target: RestoreTarget<'_>,
+    options: &RestoreOptions<'_>,
+    monitor: &dyn Monitor,
+) -> Result<RestoreReport, Error> {
+    repository.keys.require_admin("restoring")?;
+    let manifest = &snapshot.manifest;
+    let items = select(manifest, options, matches!(target, RestoreTarget::Stream(_)))?;
+    let domain = repository.keys.domain(snapshot.domain).map_err(RepoError::from)?;
+    let domain = domain.ok_or(RepoError::NeedsAdmin { what: "restoring" })?;
+    let (session, index) = Session::register_reader(repository, Arc::clone(&domain), "restore", monitor)?;
+    let done = std::thread::scope(|scope| {
+        let worker_domain = Arc::clone(&domain);
+        let pool = Pool::new(scope, options.threads, move || PackReader::new(Arc::clone(&worker_domain)));
+        let reader = PackReader::new(Arc::clone(&domain));
+        let mut run = Restore {
+            repository,
+            manifest,
+            index,
+            reader,
+            pool,
+            monitor,
+            threads: options.threads,
+            mended_chunks: 0,
+        };
+        let items = run.items(&items, target)?;
+        Ok(RestoreReport { items, mended_chunks: run.mended_chunks })
+    });
+    if let Some(session) = session
+        && let Err(error) = session.end(repository)
+    {
+        monitor.problem(&Problem::Warning { text: format!("the session's lock stays: {error}") });
+    }
+    done
+}
+
+fn select<'m>(
+    manifest: &'m Manifest,
+    options: &RestoreOptions<'_>,
+    is_stream: bool,
+) -> Result<Vec<&'m Item>, Error> {
+    let names = || manifest.items.iter().map(|item| item.name.clone()).collect();
+    let snapshot = manifest.id.to_string();
+    match options.item {
+        Some(name) => match manifest.items.iter().find(|item| item.name == name) {
+            Some(item) => Ok(vec![item]),
+            None => Err(Error::NoItem { snapshot, item: name.to_owned(), items: names() }),
+        },
+        None if is_stream && manifest.items.len() > 1 => {
+            Err(Error::SeveralItems { snapshot, items: names() })
+        }
+        None => Ok(manifest.items.iter().collect()),
+    }
+}
+
+/// Chunks that stand side by side in one pack and follow each other in the item.
+struct Run {
+    view: Arc<PackView>,
+    places: Vec<ChunkPlace>,
+    start: u64,
+    end: u64,
+    plain_bytes: u64,
+}
+
+/// What a job brings: the plaintext of the first chunks, and what was wrong with the next one.
+struct Opened {
+    plain: Vec<u8>,
+    good: usize,
+    error: Option<RepoError>,
+    run: Run,
+}
+
+struct Restore<'env> {
+    repository: &'env Repository,
+    manifest: &'env Manifest,
+    index: Index,
+    reader: PackReader,
+    pool: Pool<'env, PackReader>,
+    monitor: &'env dyn Monitor,
+    threads: usize,
+    mended_chunks: u64,
+}
+
+impl<'env> Restore<'env> {
+    fn items(&mut self, items: &[&Item], target: RestoreTarget<'_>) -> Result<Vec<(String, u64)>, Error> {
+        let mut done = Vec::with_capacity(items.len());
+        match target {
+            RestoreTarget::Stream(out) => {
+                for item in items {
+                    self.item(item, out)?;
+                    done.push((item.name.clone(), item.size));
+                }
+                let flushed = out.flush();
+                flushed.map_err(|source| Error::Output { item: items[0].name.clone(), source })?;
+            }
+            RestoreTarget::Folder { path, overwrite } => {
+                let folder = TargetFolder::open(path, overwrite)?;
+                for item in items {
+                    let mut file = folder.create(&item.name)?;
+                    self.item(item, &mut file)?;
+                    file.finish()?;
+                    done.push((item.name.clone(), item.size));
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    fn item(&mut self, item: &Item, out: &mut dyn Write) -> Result<(), Error> {
+        let mut written = 0;
+        let lost = |manifest: &Manifest, offset, source| Error::LostContent {
+            snapshot: manifest.id.to_string(),
+            item: item.name.clone(),
+            offset,
+            source,
+        };
+        let mut progress =
+            Progress { subject: item.name.clone(), done_bytes: 0, total_bytes: Some(item.size) };
+        let mut recipe = self.open_recipe(item).map_err(|source| lost(self.manifest, 0, source))?;
+        let window = if self.threads <= 1 { 0 } else { 2 * self.threads };
+        let mut reading: VecDeque<Ticket<Opened>> = VecDeque::new();
+        let mut pending: Option<ChunkPlace> = None;
+        // An error in the recipe is told after what stands before it was written.
+        let mut planned: Result<bool, RepoError> = Ok(true);
+        loop {
+            if self.monitor.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            if matches!(planned, Ok(true)) {
+                planned = self.plan(&mut recipe, &mut pending).map(|run| {
+                    let is_more = run.is_some();
+                    reading.extend(run.map(|run| self.read(run)));
+                    is_more
+                });
+            }
+            if reading.len() > window || !matches!(planned, Ok(true)) {
+                let Some(ticket) = reading.pop_front() else { break };
+                let opened = ticket.redeem().ok_or(Error::Worker)?;
+                let write = |bytes: &[u8], out: &mut dyn Write| {
+                    out.write_all(bytes).map_err(|source| Error::Output { item: item.name.clone(), source })
+                };
+                write(&opened.plain, out)?;
+                written += opened.plain.len() as u64;
+                if let Some(error) = opened.error {
+                    // The rest of the run one by one, each from wherever it can be had.
+                    let mut error = Some(error);
+                    for place in &opened.run.places[opened.good..] {
+                        let plain = self
+                            .mend(place, error.take())
+                            .map_err(|source| lost(self.manifest, written, source))?;
+                        write(&plain, out)?;
+                        written += plain.len() as u64;
+                    }
+                }
+                progress.done_bytes = written;
+                self.monitor.progress(&progress);
+            }
+        }
+        planned.map_err(|source| lost(self.manifest, written, source))?;
+        if written != item.size {
+            let text = format!("it has {written} bytes, and its snapshot says {}", item.size);
+            let source = FormatError::broken("R-MANIFEST-3", text);
+            return Err(lost(
+                self.manifest,
+                written,
+                RepoError::format(&names::manifest(self.manifest.id), source),
+            ));
+        }
+        Ok(())
+    }
+
+    fn open_recipe(&mut self, item: &Item) -> Result<RecipeReader, RepoError> {
+        let recipe = RecipeReader::open(item.root, &mut |hash| self.fetch_node(hash))?;
+        if recipe.sums().bytes != item.size {
+            let source = FormatError::broken(
+                "R-MANIFEST-3",
+                "its recipe has another number of bytes than its snapshot says",
+            );
+            return Err(RepoError::format(&names::manifest(self.manifest.id), source));
+        }
+        Ok(recipe)
+    }
+
+    fn fetch_node(&mut self, hash: ChunkHash) -> Result<Vec<u8>, RepoError> {
+        let id = ChunkId { kind: Kind::Recipe, hash };
+        let place = self.index.find_for_reader(self.repository, &id, self.monitor)?;
+        match self.read_one(&place) {
+            Ok(plain) => Ok(plain),
+            Err(error) => self.mend(&place, Some(error)),
+        }
+    }
+
+    /// The next run of chunks; `pending` is the chunk that did not fit the run before.
+    fn plan(
+        &mut self,
+        recipe: &mut RecipeReader,
+        pending: &mut Option<ChunkPlace>,
+    ) -> Result<Option<Run>, RepoError> {
+        let mut run: Option<Run> = None;
+        loop {
+            let place = match pending.take() {
+                Some(place) => place,
+                None => {
+                    let Some(entry) = recipe.next(&mut |hash| self.fetch_node(hash))? else { return Ok(run) };
+                    self.find_data(entry)?
+                }
+            };
+            let end = place.offset + u64::from(place.record.stored_len);
+            let plain_bytes = u64::from(place.record.plain_len);
+            match &mut run {
+                None => {
+                    let view = Arc::clone(&place.view);
+                    run = Some(Run { view, start: place.offset, end, plain_bytes, places: vec![place] });
+                }
+                Some(run)
+                    if Arc::ptr_eq(&run.view, &place.view)
+                        && place.offset == run.end
+                        && end - run.start <= READ_BYTES
+                        && run.plain_bytes + plain_bytes <= 2 * READ_BYTES =>
+                {
+                    run.end = end;
+                    run.plain_bytes += plain_bytes;
+                    run.places.push(place);
+                }
+                Some(_) => {
+                    *pending = Some(place);
+                    return Ok(run);
+                }
+            }
+        }
+    }
+
+    fn find_data(&mut self, entry: LeafEntry) -> Result<ChunkPlace, RepoError> {
+        let id = ChunkId { kind: Kind::Data, hash: entry.hash };
+        let place = self.index.find_for_reader(self.repository, &id, self.monitor)?;
+        if place.record.plain_len != entry.len {
+            let source =
+                FormatError::broken("R-NODE-4", format!("{id} has another length than its recipe says"));
+            return Err(RepoError::format(&names::pack(place.view.id), source));
+        }
+        Ok(place)
+    }
+
+    fn read(&self, run: Run) -> Ticket<Opened> {
+        let repository = self.repository;
+        self.pool.submit(move |reader| open_run(repository, reader, run))
+    }
+
+    fn read_one(&mut self, place: &ChunkPlace) -> Result<Vec<u8>, RepoError> {
+        let end = place.offset + u64::from(place.record.stored_len);
+        let run = Run {
+            view: Arc::clone(&place.view),
+            places: vec![place.clone()],
+            start: place.offset,
+            end,
+            plain_bytes: 0,
+        };
+        let opened = open_run(self.repository, &mut self.reader, run);
+        opened.error.map_or(Ok(opened.plain), Err)
+    }
+
+    /// A chunk again, or from any other pack that has it. `error` is what was wrong the first time.
+    fn mend(&mut self, place: &ChunkPlace, error: Option<RepoError>) -> Result<Vec<u8>, RepoError> {
+        let error = match error {
+            Some(error) => error,
+            None => match self.read_one(place) {
+                Ok(plain) => return Ok(plain),
+                Err(error) => error,
+            },
+        };
+        if !error.is_damage() {
+            return Err(error);
+        }
+        let id = place.record.id;
+        for other in self.index.find_elsewhere(self.repository, &id, self.monitor)? {
+            if other.view.id == place.view.id || other.record.plain_len != place.record.plain_len {
+                continue;
+            }
+            if let Ok(plain) = self.read_one(&other) {
+                self.mended_chunks += 1;
+                let text = format!("{error}; the {id} was read from pack {} instead", other.view.id);
+                self.monitor
+                    .problem(&Problem::Mended { object: names::pack(place.view.id).to_string(), text });
+                return Ok(plain);
+            }
+        }
+        Err(error)
+    }
+}
+
+fn open_run(repository: &Repository, reader: &mut PackReader, run: Run) -> Opened {
+    let mut plain = Vec::new();
+    let mut good = 0;
+    let error = open_places(repository, reader, &run, &mut plain, &mut good).err();
+    Opened { plain, good, error, run }
+}
+
+fn open_places(
+    repository: &Repository,
+    reader: &mut PackReader,
+    run: &Run,
+    plain: &mut Vec<u8>,
+    good: &mut usize,
+) -> Result<(), RepoError> {
+    let name = names::pack(run.view.id);
+    let start = run.start - run.start % RANGE_STEP;
+    let end = run.end.next_multiple_of(RANGE_STEP).min(run.view.len);
+    let mut stored = vec![0; (end - start) as usize];
+    repository.store.get_range(&name, start, &mut stored).map_err(|error| match error.kind {
+        StoreErrorKind::NotFound => RepoError::Missing { object: name.to_string() },
+        StoreErrorKind::OutOfRange => {
+            RepoError::format(&name, FormatError::broken("R-PACK-4", "it is cut short"))
+        }
+        _ => error.into(),
+    })?;
+    plain.reserve(usize::try_from(run.plain_bytes).unwrap_or(0));
+    let mut chunk = Vec::new();
+    for place in &run.places {
+        let from = (place.offset - start) as usize;
+        let stored = &mut stored[from..from + place.record.stored_len as usize];
+        reader.open(&run.view, place.slot, &place.record, stored, &mut chunk)?;
+        plain.extend_from_slice(&chunk);
+        *good += 1;
+    }
+    Ok(())
+}

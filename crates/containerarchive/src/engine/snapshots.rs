@@ -1,0 +1,183 @@
+//! Listing snapshots, and finding the one that a user means.
+
+use std::collections::BTreeMap;
+
+use crate::base::{Monitor, Pins, SessionId, Timestamp};
+use crate::error::Error;
+use crate::repo::{LoadedManifest, Manifests, Repository, load_manifests};
+
+/// Which snapshots are meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// All of these tags.
+    pub tags: BTreeMap<String, String>,
+    /// This series.
+    pub series: Option<String>,
+    /// At or after this time.
+    pub after: Option<Timestamp>,
+    /// Before this time.
+    pub before: Option<Timestamp>,
+    /// With an item of this name.
+    pub item: Option<String>,
+}
+
+impl Filter {
+    fn matches(&self, loaded: &LoadedManifest) -> bool {
+        let manifest = &loaded.manifest;
+        self.tags.iter().all(|(key, value)| manifest.tags.get(key) == Some(value))
+            && self.series.as_ref().is_none_or(|series| manifest.series == *series)
+            && self.after.is_none_or(|after| manifest.created_at >= after)
+            && self.before.is_none_or(|before| manifest.created_at < before)
+            && self.item.as_ref().is_none_or(|name| manifest.items.iter().any(|item| item.name == *name))
+    }
+}
+
+/// All snapshots of a repository.
+#[derive(Debug)]
+pub struct Snapshots {
+    found: Manifests,
+}
+
+/// Reads all snapshots and remembers that they were seen. What is damaged or missing is reported and listed.
+///
+/// # Errors
+/// The key cannot read, or the store failed.
+pub fn snapshots(
+    repository: &Repository,
+    pins: &dyn Pins,
+    monitor: &dyn Monitor,
+) -> Result<Snapshots, Error> {
+    let found = load_manifests(repository, monitor)?;
+    let seen: Vec<_> = found
+        .snapshots
+        .iter()
+        .map(|loaded| (loaded.domain, loaded.manifest.id, loaded.manifest.committed_at))
+        .collect();
+    repository.remember(pins, &seen, monitor);
+    Ok(Snapshots { found })
+}
+
+/// How a user names a snapshot: `latest`, `latest~N`, or the beginning of an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// The N-th newest.
+    Latest(usize),
+    /// An id, or its beginning.
+    Prefix(String),
+}
+
+impl Selector {
+    /// Reads a user's word; `None` if it is none of the forms.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "latest" {
+            return Some(Self::Latest(0));
+        }
+        if let Some(number) = text.strip_prefix("latest~") {
+            return number.parse().ok().map(Self::Latest);
+        }
+        let is_prefix = (1..=SessionId::LEN * 2).contains(&text.len())
+            && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        is_prefix.then(|| Self::Prefix(text.to_owned()))
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Latest(0) => "latest".to_owned(),
+            Self::Latest(number) => format!("latest~{number}"),
+            Self::Prefix(prefix) => prefix.clone(),
+        }
+    }
+}
+
+impl Snapshots {
+    /// The snapshots that a filter leaves, oldest first.
+    pub fn matching<'a>(&'a self, filter: &'a Filter) -> impl DoubleEndedIterator<Item = &'a LoadedManifest> {
+        self.found.snapshots.iter().filter(move |loaded| filter.matches(loaded))
+    }
+
+    /// Ids of snapshots that are damaged or missing, and why.
+    #[must_use]
+    pub fn damaged(&self) -> &BTreeMap<SessionId, String> {
+        &self.found.damaged
+    }
+
+    /// The one snapshot that is meant.
+    ///
+    /// # Errors
+    /// None or several match, or damage makes it uncertain which one is the newest.
+    pub fn find(&self, selector: &Selector, filter: &Filter) -> Result<&LoadedManifest, Error> {
+        match selector {
+            Selector::Latest(number) => self.find_latest(*number, selector, filter),
+            Selector::Prefix(prefix) => self.find_prefix(prefix, selector),
+        }
+    }
+
+    fn find_latest(
+        &self,
+        number: usize,
+        selector: &Selector,
+        filter: &Filter,
+    ) -> Result<&LoadedManifest, Error> {
+        // A damaged manifest may be newer than all others: an older snapshot in its place would be the wrong bytes.
+        if !self.found.damaged.is_empty() {
+            let damaged = self.found.damaged.iter().map(|(id, why)| format!("{id}: {why}")).collect();
+            return Err(Error::UncertainSnapshot { wanted: selector.text(), damaged });
+        }
+        self.found.snapshots.iter().rev().filter(|loaded| filter.matches(loaded)).nth(number).ok_or_else(
+            || {
+                let hint = match (self.found.snapshots.len(), self.matching(filter).count()) {
+                    (0, _) => ": the repository has no snapshots yet".to_owned(),
+                    (all, 0) => format!(": none of the {all} snapshots has what was asked for"),
+                    (_, matching) => format!(": only {matching} match"),
+                };
+                Error::NoSnapshot { wanted: selector.text(), hint }
+            },
+        )
+    }
+
+    fn find_prefix(&self, prefix: &str, selector: &Selector) -> Result<&LoadedManifest, Error> {
+        let candidates: Vec<&LoadedManifest> = self
+            .found
+            .snapshots
+            .iter()
+            .filter(|loaded| loaded.manifest.id.to_hex().starts_with(prefix))
+            .collect();
+        let damaged: Vec<_> =
+            self.found.damaged.iter().filter(|(id, _)| id.to_hex().starts_with(prefix)).collect();
+        match (candidates.as_slice(), damaged.as_slice()) {
+            // Intact, although another manifest names other bytes for it, or damaged.
+            (_, [(id, why)]) if candidates.iter().all(|loaded| loaded.manifest.id == **id) => {
+                Err(Error::DamagedSnapshot { id: id.to_string(), why: (*why).clone() })
+            }
+            ([only], []) => Ok(only),
+            ([], []) => Err(Error::NoSnapshot {
+                wanted: selector.text(),
+                hint: ": 'containerarchive snapshots' lists what there is".to_owned(),
+            }),
+            _ => {
+                let ids = candidates
+                    .iter()
+                    .map(|loaded| loaded.manifest.id)
+                    .chain(damaged.iter().map(|(id, _)| **id));
+                let candidates = ids.map(|id| id.to_hex()).collect();
+                Err(Error::AmbiguousSnapshot { wanted: selector.text(), candidates })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_are_latest_with_a_number_or_hex() {
+        assert_eq!(Selector::parse("latest"), Some(Selector::Latest(0)));
+        assert_eq!(Selector::parse("latest~2"), Some(Selector::Latest(2)));
+        assert_eq!(Selector::parse("ab01"), Some(Selector::Prefix("ab01".into())));
+        for bad in ["", "latest~", "latest~x", "AB", "xyz", &"a".repeat(33)] {
+            assert_eq!(Selector::parse(bad), None, "{bad}");
+        }
+    }
+}

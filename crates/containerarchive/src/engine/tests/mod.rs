@@ -1,0 +1,4 @@
+//! Tests of the verbs together, over all stores.
+
+mod round_trips;
+mod support;

@@ -1,0 +1,251 @@
+//! The union of what can go wrong, each with a code that scripts and other languages go by.
+
+use std::io;
+
+use crate::host::HostError;
+use crate::repo::RepoError;
+use crate::store::StoreErrorKind;
+
+/// An operation failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The repository.
+    #[error(transparent)]
+    Repo(#[from] RepoError),
+    /// The file system that is saved or restored to.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A source could not be read to its end.
+    #[error("cannot read the source of item '{item}': {source}; no snapshot was made")]
+    Source {
+        /// The item.
+        item: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// What restored content is written to failed.
+    #[error("cannot write the restored item '{item}': {source}")]
+    Output {
+        /// The item.
+        item: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// An item name that cannot be one.
+    #[error("'{name}' cannot be an item's name: {why}")]
+    ItemName {
+        /// The name.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// No items, or too many.
+    #[error("{count} items: a snapshot has 1 to {limit}")]
+    ItemCount {
+        /// How many.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Tags outside of the limits.
+    #[error(
+        "a snapshot has at most {limit} tags, with keys that are not empty and at most {limit_bytes} bytes for a key or value"
+    )]
+    Tags {
+        /// Most tags.
+        limit: usize,
+        /// Most bytes.
+        limit_bytes: usize,
+    },
+    /// No snapshot matches.
+    #[error("no snapshot matches '{wanted}'{}", hint)]
+    NoSnapshot {
+        /// What was asked for.
+        wanted: String,
+        /// What there is instead.
+        hint: String,
+    },
+    /// Several snapshots match.
+    #[error("'{wanted}' is the beginning of several snapshot ids: {}", candidates.join(", "))]
+    AmbiguousSnapshot {
+        /// What was asked for.
+        wanted: String,
+        /// What it could be.
+        candidates: Vec<String>,
+    },
+    /// The newest snapshot is asked for and it may be one of those that cannot be read.
+    #[error("cannot tell which snapshot is '{wanted}': {} of them cannot be read ({})", damaged.len(), damaged.join("; "))]
+    UncertainSnapshot {
+        /// What was asked for.
+        wanted: String,
+        /// What is damaged.
+        damaged: Vec<String>,
+    },
+    /// The snapshot is damaged.
+    #[error("snapshot {id} cannot be read: {why}")]
+    DamagedSnapshot {
+        /// The snapshot.
+        id: String,
+        /// Why.
+        why: String,
+    },
+    /// The snapshot has no such item.
+    #[error("snapshot {snapshot} has no item '{item}'; it has: {}", items.join(", "))]
+    NoItem {
+        /// The snapshot.
+        snapshot: String,
+        /// What was asked for.
+        item: String,
+        /// What there is.
+        items: Vec<String>,
+    },
+    /// One stream is wanted and there are several items.
+    #[error("snapshot {snapshot} has several items, name one with --item: {}", items.join(", "))]
+    SeveralItems {
+        /// The snapshot.
+        snapshot: String,
+        /// Its items.
+        items: Vec<String>,
+    },
+    /// An item cannot be restored.
+    #[error("item '{item}' of snapshot {snapshot} is damaged from byte {offset} on: {source}")]
+    LostContent {
+        /// The snapshot.
+        snapshot: String,
+        /// The item.
+        item: String,
+        /// Bytes of it that could be restored.
+        offset: u64,
+        /// What is lost.
+        source: RepoError,
+    },
+    /// The user or the caller asked to stop.
+    #[error("interrupted")]
+    Cancelled,
+    /// A worker thread panicked: a defect of this program.
+    #[error(
+        "a worker thread of this program ended unexpectedly; nothing was acknowledged. Please report this"
+    )]
+    Worker,
+}
+
+/// Codes of errors, stable across versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// Anything that has no code of its own.
+    Failed,
+    /// The request makes no sense.
+    Usage,
+    /// A source failed.
+    Source,
+    /// There is no repository.
+    NoRepository,
+    /// There is one already, or something else.
+    Exists,
+    /// Another session is in the way.
+    Held,
+    /// Wrong or missing key.
+    Key,
+    /// The key does not allow it.
+    Capability,
+    /// The repository went back in time.
+    Rollback,
+    /// Damage that cannot be mended.
+    Damaged,
+    /// No snapshot or item of this name.
+    NotFound,
+    /// The store is full.
+    Full,
+    /// The network failed.
+    Network,
+    /// A newer version of the program is needed.
+    Version,
+    /// Interrupted.
+    Cancelled,
+}
+
+impl ErrorCode {
+    /// The code as text.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "E_FAILED",
+            Self::Usage => "E_USAGE",
+            Self::Source => "E_SOURCE",
+            Self::NoRepository => "E_NO_REPOSITORY",
+            Self::Exists => "E_EXISTS",
+            Self::Held => "E_HELD",
+            Self::Key => "E_KEY",
+            Self::Capability => "E_CAPABILITY",
+            Self::Rollback => "E_ROLLBACK",
+            Self::Damaged => "E_DAMAGED",
+            Self::NotFound => "E_NOT_FOUND",
+            Self::Full => "E_FULL",
+            Self::Network => "E_NETWORK",
+            Self::Version => "E_VERSION",
+            Self::Cancelled => "E_CANCELLED",
+        }
+    }
+}
+
+impl Error {
+    /// The code of this error.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Repo(error) => repo_code(error),
+            Self::Host(error) if error.is_full() => ErrorCode::Full,
+            Self::Host(error) if error.exists() => ErrorCode::Exists,
+            Self::Host(_) => ErrorCode::Failed,
+            Self::Source { .. } => ErrorCode::Source,
+            Self::Output { source, .. } if source.kind() == io::ErrorKind::StorageFull => ErrorCode::Full,
+            Self::Output { .. } | Self::Worker => ErrorCode::Failed,
+            Self::ItemName { .. }
+            | Self::ItemCount { .. }
+            | Self::Tags { .. }
+            | Self::SeveralItems { .. } => ErrorCode::Usage,
+            Self::NoSnapshot { .. } | Self::AmbiguousSnapshot { .. } | Self::NoItem { .. } => {
+                ErrorCode::NotFound
+            }
+            Self::UncertainSnapshot { .. } | Self::DamagedSnapshot { .. } => ErrorCode::Damaged,
+            Self::LostContent { source, .. } => match repo_code(source) {
+                ErrorCode::Failed => ErrorCode::Damaged,
+                code => code,
+            },
+            Self::Cancelled => ErrorCode::Cancelled,
+        }
+    }
+}
+
+fn repo_code(error: &RepoError) -> ErrorCode {
+    match error {
+        RepoError::NoRepository { .. } => ErrorCode::NoRepository,
+        RepoError::Occupied { .. } => ErrorCode::Exists,
+        RepoError::Store(error) => match error.kind {
+            StoreErrorKind::Full => ErrorCode::Full,
+            StoreErrorKind::Network => ErrorCode::Network,
+            StoreErrorKind::OutOfRange => ErrorCode::Damaged,
+            _ => ErrorCode::Failed,
+        },
+        RepoError::Damaged { .. }
+        | RepoError::Missing { .. }
+        | RepoError::DamagedSlot { .. }
+        | RepoError::Recipe(_)
+        | RepoError::LostChunk { .. } => ErrorCode::Damaged,
+        RepoError::Unusable { source, .. } => match source {
+            crate::format::FormatError::Version { .. } | crate::format::FormatError::Feature { .. } => {
+                ErrorCode::Version
+            }
+            _ => ErrorCode::Failed,
+        },
+        RepoError::WrongKey { .. } | RepoError::KeyNeeded { .. } | RepoError::NotEncrypted { .. } => {
+            ErrorCode::Key
+        }
+        RepoError::NeedsAdmin { .. } => ErrorCode::Capability,
+        RepoError::Rollback { .. } => ErrorCode::Rollback,
+        RepoError::SlotStays { .. } | RepoError::TooManySlots { .. } => ErrorCode::Usage,
+        _ => ErrorCode::Failed,
+    }
+}

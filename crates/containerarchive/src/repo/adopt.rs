@@ -1,0 +1,95 @@
+//! Packs that an interrupted session left are used again instead of stored again (W4).
+
+use std::collections::HashSet;
+
+use super::index::list_packs;
+use super::keyring::DomainKeys;
+use super::publish::StoredPacks;
+use super::{Index, RepoError, Repository};
+use crate::base::limits::MAX_PACK_BYTES;
+use crate::base::{Monitor, PackId, SessionId};
+use crate::crypto::blake3_256;
+use crate::format::names;
+use crate::store::{Durability, StoreErrorKind};
+
+/// Looks for packs of dead, uncommitted sessions of this domain and makes them durable. They count only once the
+/// caller publishes a segment that names them. Costs one listing of packs if there is a dead session, else nothing.
+///
+/// # Errors
+/// The store failed.
+pub fn adopt_packs(
+    repository: &Repository,
+    domain: &DomainKeys,
+    index: &Index,
+    own: SessionId,
+    monitor: &dyn Monitor,
+) -> Result<StoredPacks, RepoError> {
+    let mut adopted = StoredPacks::default();
+    let dead = dead_sessions(repository, own)?;
+    if dead.is_empty() {
+        return Ok(adopted);
+    }
+    let named = index.named_packs(repository)?;
+    for id in list_packs(repository)? {
+        if monitor.is_cancelled() {
+            break;
+        }
+        if !named.contains(&id) && !index.is_retired(&id) {
+            adopt_one(repository, domain, id, &dead, &mut adopted)?;
+        }
+    }
+    Ok(adopted)
+}
+
+fn adopt_one(
+    repository: &Repository,
+    domain: &DomainKeys,
+    id: PackId,
+    dead: &HashSet<SessionId>,
+    adopted: &mut StoredPacks,
+) -> Result<(), RepoError> {
+    let view = match repository.view_pack(id, domain) {
+        Ok(view) if dead.contains(&view.header.prefix.session) => view,
+        // A living session's, another domain's, or damaged: not ours to take.
+        Ok(_) => return Ok(()),
+        Err(error) if error.is_damage() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let bytes = match repository.store.get(&names::pack(id), MAX_PACK_BYTES) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if blake3_256(&bytes) != id.0 {
+        return Ok(());
+    }
+    // The dead session may not have come to its fsync; putting what exists makes it durable.
+    match repository.store.put(&names::pack(id), &bytes, Durability::Durable) {
+        Err(error) if error.kind != StoreErrorKind::AlreadyExists => return Err(error.into()),
+        _ => {}
+    }
+    adopted.add(id, view.len, view.header.prefix.class, view.table.records());
+    Ok(())
+}
+
+/// Sessions whose process is gone and that committed nothing (S3, local stores).
+fn dead_sessions(repository: &Repository, own: SessionId) -> Result<HashSet<SessionId>, RepoError> {
+    let store = &*repository.store;
+    let mut ids = Vec::new();
+    store.list(names::LOCKS, &mut |entry| ids.extend(names::id_of::<SessionId>(&entry.name, "json")))?;
+    let mut dead = HashSet::new();
+    for id in ids {
+        if id == own {
+            continue;
+        }
+        let is_held = match store.is_held(&names::session(id)) {
+            Ok(is_held) => is_held,
+            Err(error) if error.kind == StoreErrorKind::NotFound => continue,
+            Err(error) => return Err(error.into()),
+        };
+        if is_held == Some(false) && store.head(&names::manifest(id))?.is_none() {
+            dead.insert(id);
+        }
+    }
+    Ok(dead)
+}

@@ -1,0 +1,185 @@
+//! Making a repository.
+
+use std::sync::Arc;
+
+use super::objects::{delete_if_there, put_replica, put_replicated};
+use super::slots::write_slot;
+use super::{Environment, RepoError};
+use crate::base::limits::MAX_SMALL_JSON_BYTES;
+use crate::base::random::random_array;
+use crate::base::{DomainId, ObjectName, Pin, Pins, RecordId, RepositoryId, Timestamp};
+use crate::chunk::ChunkParams;
+use crate::compress::Compression;
+use crate::crypto::{Argon2Params, KeyFile, Passphrase, RootKey, Signer, Suite, blake3_256};
+use crate::format::config::Config;
+use crate::format::names;
+use crate::format::signed::{Fact, Parity, Settings};
+use crate::format::slot::{SlotPayload, SlotText};
+use crate::store::{Durability, Store, StoreErrorKind};
+
+/// Credential of a new key slot.
+pub enum NewCredential<'a> {
+    /// A passphrase, and what guessing it shall cost.
+    Passphrase(&'a Passphrase, Argon2Params),
+    /// A key file.
+    KeyFile(&'a KeyFile),
+}
+
+/// What a new repository is like.
+pub struct CreateOptions<'a> {
+    /// The first admin's credential; `None`: no encryption.
+    pub credential: Option<NewCredential<'a>>,
+    /// Label of the first key slot.
+    pub label: &'a str,
+    /// How content is cut.
+    pub chunking: ChunkParams,
+    /// How chunks are compressed.
+    pub compression: Compression,
+    /// When packs are finished.
+    pub pack_size_bytes: u64,
+}
+
+/// Pack size where none is asked for: 16 MiB.
+const DEFAULT_PACK_SIZE: u64 = 16 << 20;
+
+impl Default for CreateOptions<'_> {
+    fn default() -> Self {
+        Self {
+            credential: None,
+            label: "",
+            chunking: ChunkParams::default(),
+            compression: Compression::Auto,
+            pack_size_bytes: DEFAULT_PACK_SIZE,
+        }
+    }
+}
+
+pub(super) fn default_settings(created: Timestamp) -> Settings {
+    Settings {
+        created,
+        sequence: 0,
+        compression: Compression::Auto,
+        pack_size_bytes: DEFAULT_PACK_SIZE,
+        parity: Parity::Off,
+    }
+}
+
+/// Whether an object can be left by an init that was interrupted before it wrote the config: worth nothing without one.
+#[must_use]
+pub fn is_leftover_of_init(name: &ObjectName) -> bool {
+    let name = name.as_str();
+    let original = name.strip_prefix("replicas/").unwrap_or(name);
+    original.starts_with("keys/") || original.starts_with("records/settings/")
+}
+
+/// Makes a repository: folders, key slot, settings, and last, so that it counts only when it is whole, the config.
+///
+/// # Errors
+/// The place is not empty, or this client knows another repository there, or the store failed.
+pub fn create(
+    store: &Arc<dyn Store>,
+    environment: &Environment,
+    options: &CreateOptions<'_>,
+    pins: &dyn Pins,
+) -> Result<RepositoryId, RepoError> {
+    let location = store.location();
+    let occupied = |why: String| RepoError::Occupied { location: location.clone(), why };
+    if let Some(pin) = pins.load(&location)? {
+        return Err(occupied(format!(
+            "this client knows repository {} there; if it is gone for good, use --accept-rollback",
+            pin.repository
+        )));
+    }
+    prepare(&**store, &occupied)?;
+    let repository = RepositoryId(random_array(&*environment.random)?);
+    let created = environment.clock.now();
+    let mut signer = None;
+    let suite = match &options.credential {
+        None => Suite::Plain,
+        Some(credential) => {
+            let root = RootKey::new(random_array(&*environment.random)?);
+            let text =
+                SlotText { label: options.label.to_owned(), domain: DomainId::MAIN, domain_name: None };
+            let payload = SlotPayload::Admin(RootKey::new(*root.expose()));
+            write_slot(&**store, environment, repository, &root, &payload, &text, credential)?;
+            signer = Some(Signer::new(&root, &repository)?);
+            Suite::X25519
+        }
+    };
+    let settings = Settings {
+        created,
+        sequence: 1,
+        compression: options.compression,
+        pack_size_bytes: options.pack_size_bytes,
+        parity: Parity::Off,
+    };
+    let record = RecordId(random_array(&*environment.random)?);
+    let (name, bytes) = settings
+        .seal_record(repository, record, signer.as_ref())
+        .map_err(|source| RepoError::format(&names::record(Settings::KIND, record), source))?;
+    put_replicated(&**store, &name, &bytes)?;
+    let config = Config {
+        repository,
+        serial: 1,
+        created,
+        suite,
+        chunking: options.chunking,
+        is_weak_store: store.capabilities().is_weak,
+    };
+    let bytes =
+        config.encode(signer.as_ref()).map_err(|source| RepoError::format(&names::config(), source))?;
+    match store.put(&names::config(), &bytes, Durability::Durable) {
+        Err(error) if error.kind == StoreErrorKind::AlreadyExists => {
+            return Err(occupied("another process made one at the same moment".to_owned()));
+        }
+        other => other?,
+    }
+    put_replica(&**store, &names::config(), &bytes)?;
+    let pin = Pin {
+        repository,
+        is_encrypted: suite != Suite::Plain,
+        config_serial: 1,
+        config_blake3: blake3_256(&bytes),
+        newest: std::collections::BTreeMap::new(),
+        slot: None,
+    };
+    pins.save(&location, &pin)?;
+    Ok(repository)
+}
+
+/// Makes the folders, and clears what an interrupted init left. Anything else there is somebody's data.
+fn prepare(store: &dyn Store, occupied: &dyn Fn(String) -> RepoError) -> Result<(), RepoError> {
+    let config = names::config();
+    for name in [&config, &names::replica(&config)] {
+        match store.head(name) {
+            Ok(None) => {}
+            Ok(Some(_)) => return Err(occupied(format!("there is one already ({name} exists)"))),
+            Err(error) if error.kind == StoreErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let folders = names::folders();
+    let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
+    store.create(&folders).map_err(|error| match error.kind {
+        StoreErrorKind::AlreadyExists => occupied(format!("it is not empty ({error})")),
+        _ => error.into(),
+    })?;
+    let mut leftovers = Vec::new();
+    let mut foreign = None;
+    store.list("", &mut |entry| {
+        if is_leftover_of_init(&entry.name) && entry.len <= MAX_SMALL_JSON_BYTES as u64 {
+            leftovers.push(entry.name);
+        } else {
+            foreign = Some(entry.name);
+        }
+    })?;
+    if let Some(name) = foreign {
+        return Err(occupied(format!(
+            "it holds {name}; if this is a repository whose config was lost, restore that first"
+        )));
+    }
+    for name in leftovers {
+        delete_if_there(store, &name)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! What can go wrong with a repository.
+
+use crate::base::pins::PinsError;
+use crate::base::random::RandomnessError;
+use crate::base::{ChunkId, ObjectName, SessionId};
+use crate::crypto::CryptoError;
+use crate::format::FormatError;
+use crate::store::StoreError;
+
+/// An operation on a repository failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepoError {
+    /// There is nothing there.
+    #[error("there is no repository at {location}")]
+    NoRepository {
+        /// Where.
+        location: String,
+    },
+    /// There is something there already.
+    #[error("cannot make a repository at {location}: {why}")]
+    Occupied {
+        /// Where.
+        location: String,
+        /// What is there.
+        why: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An object breaks a rule of the format.
+    #[error("{object} is damaged: {source}")]
+    Damaged {
+        /// The object.
+        object: String,
+        /// The rule.
+        source: FormatError,
+    },
+    /// An object that must be there is not.
+    #[error("{object} is missing")]
+    Missing {
+        /// The object.
+        object: String,
+    },
+    /// A newer version is needed, or a primitive failed.
+    #[error("cannot use {object}: {source}")]
+    Unusable {
+        /// The object.
+        object: String,
+        /// Why.
+        source: FormatError,
+    },
+    /// No key slot opens.
+    #[error("wrong {given}: it opens none of the {slots} key slots of {location}{}", note(damaged))]
+    WrongKey {
+        /// `passphrase` or `key file`.
+        given: &'static str,
+        /// Slots that could be tried.
+        slots: usize,
+        /// Slots that are damaged.
+        damaged: Vec<String>,
+        /// Where.
+        location: String,
+    },
+    /// All slots are damaged, or the one that opens.
+    #[error("{object} is damaged, so the {given} cannot be checked: {text}")]
+    DamagedSlot {
+        /// The slot.
+        object: String,
+        /// `passphrase` or `key file`.
+        given: &'static str,
+        /// What is wrong.
+        text: String,
+    },
+    /// The repository is encrypted and no passphrase or key file was given.
+    #[error("{location} is encrypted, and neither a passphrase nor a key file was given")]
+    KeyNeeded {
+        /// Where.
+        location: String,
+    },
+    /// A passphrase or key file was given for a plain repository.
+    #[error("{location} is not encrypted, although a {given} was given: its config may have been swapped")]
+    NotEncrypted {
+        /// Where.
+        location: String,
+        /// `passphrase` or `key file`.
+        given: &'static str,
+    },
+    /// The key does not allow this.
+    #[error("this key may only add snapshots (write capability); {what} needs an admin key")]
+    NeedsAdmin {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// The repository is not as this client saw it last.
+    #[error("{location} is not as this client saw it last: {what}")]
+    Rollback {
+        /// Where.
+        location: String,
+        /// What went backwards.
+        what: String,
+    },
+    /// A node of a recipe breaks a rule, although it is what was stored.
+    #[error("a recipe is damaged: {0}")]
+    Recipe(#[from] FormatError),
+    /// A chunk is nowhere.
+    #[error("the {chunk} is lost: {why}")]
+    LostChunk {
+        /// The chunk.
+        chunk: ChunkId,
+        /// Where it was looked for.
+        why: String,
+    },
+    /// Another session fenced this one, and committing again failed.
+    #[error("session {session} was ended by an admin's maintenance before it could commit: {why}")]
+    Fenced {
+        /// The session.
+        session: SessionId,
+        /// Why it could not commit under a new id.
+        why: String,
+    },
+    /// Too many key slots.
+    #[error("{location} has {count} key slots, more than the limit of {limit}")]
+    TooManySlots {
+        /// Where.
+        location: String,
+        /// How many.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The slot is not there, or the last one that lets an admin in.
+    #[error("cannot remove key slot {slot}: {why}")]
+    SlotStays {
+        /// What was asked for.
+        slot: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// What was just sealed did not open again.
+    #[error(
+        "a pack did not open again right after it was sealed ({why}): this computer's memory or processor may be faulty"
+    )]
+    SealCheck {
+        /// What differed.
+        why: String,
+    },
+    /// A primitive failed.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+    /// There is no randomness.
+    #[error(transparent)]
+    Randomness(#[from] RandomnessError),
+    /// The client's notes are unusable.
+    #[error(transparent)]
+    Pins(#[from] PinsError),
+}
+
+fn note(damaged: &[String]) -> String {
+    if damaged.is_empty() {
+        return String::new();
+    }
+    format!(" ({} could not be tried: damaged)", damaged.join(", "))
+}
+
+impl RepoError {
+    /// Sorts an error of the format room.
+    #[must_use]
+    pub fn format(object: &ObjectName, source: FormatError) -> Self {
+        let object = object.to_string();
+        match source {
+            FormatError::Broken { .. } => Self::Damaged { object, source },
+            _ => Self::Unusable { object, source },
+        }
+    }
+
+    /// Whether the error speaks of damage or loss of an object, so that another copy may help.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Missing { .. } | Self::Recipe(_) | Self::LostChunk { .. })
+    }
+}

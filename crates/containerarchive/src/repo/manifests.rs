@@ -1,0 +1,160 @@
+//! All snapshots of a repository, and whether one is missing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::objects::{list_replicated, read_replicated};
+use super::{RepoError, Repository};
+use crate::base::limits::MAX_JSON_BYTES;
+use crate::base::{DomainId, Monitor, Problem, SessionId, Timestamp};
+use crate::crypto::blake3_256;
+use crate::format::hex::Hex;
+use crate::format::manifest::{Manifest, Previous, SealedManifest};
+use crate::format::names;
+use crate::format::signed::StopKind;
+
+/// How many earlier manifests a manifest names.
+const CHAIN_LEN: usize = 8;
+
+/// A manifest that was opened.
+#[derive(Debug, Clone)]
+pub struct LoadedManifest {
+    /// The description.
+    pub manifest: Manifest,
+    /// Its domain.
+    pub domain: DomainId,
+    /// BLAKE3 of its stored bytes.
+    pub blake3: [u8; 32],
+}
+
+/// What [`load_manifests`] found.
+#[derive(Debug, Default)]
+pub struct Manifests {
+    /// Oldest first, by the time that they stand for.
+    pub snapshots: Vec<LoadedManifest>,
+    /// Snapshots whose manifests exist and cannot be read, or that should exist and do not, and why.
+    pub damaged: BTreeMap<SessionId, String>,
+}
+
+/// Reads all manifests of all domains; admins only. Damage is reported and listed, not an error: other snapshots are fine.
+///
+/// # Errors
+/// The holder is no admin, or the store failed.
+pub fn load_manifests(repository: &Repository, monitor: &dyn Monitor) -> Result<Manifests, RepoError> {
+    repository.keys.require_admin("reading snapshots")?;
+    let mut found = Manifests::default();
+    let voids = list_voids(repository)?;
+    for id in list_replicated::<SessionId>(&*repository.store, names::SNAPSHOTS, "json")? {
+        if voids.contains(&id) && repository.is_stopped(StopKind::Void, id, monitor)? {
+            continue;
+        }
+        match read_manifest(repository, id, monitor) {
+            Ok(Some(manifest)) => found.snapshots.push(manifest),
+            // Withdrawn or forgotten since it was listed.
+            Ok(None) => {}
+            Err(error) if error.is_damage() => {
+                found.damaged.insert(id, error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    found.snapshots.sort_by_key(|loaded| (loaded.manifest.created_at, loaded.manifest.id));
+    check_chain(repository, &mut found, monitor)?;
+    for (id, text) in &found.damaged {
+        monitor.problem(&Problem::Damaged { object: names::manifest(*id).to_string(), text: text.clone() });
+    }
+    Ok(found)
+}
+
+fn list_voids(repository: &Repository) -> Result<BTreeSet<SessionId>, RepoError> {
+    let mut voids = BTreeSet::new();
+    repository
+        .store
+        .list(names::SNAPSHOTS, &mut |entry| voids.extend(names::id_of::<SessionId>(&entry.name, "void")))?;
+    Ok(voids)
+}
+
+fn read_manifest(
+    repository: &Repository,
+    id: SessionId,
+    monitor: &dyn Monitor,
+) -> Result<Option<LoadedManifest>, RepoError> {
+    let config = &repository.config;
+    let parse = |bytes: &[u8]| {
+        let sealed = SealedManifest::parse(bytes, config.suite, config.repository, id)?;
+        let domain = sealed.prefix.domain;
+        let broken = |what: &str| crate::format::FormatError::broken("R-SEAL-1", what);
+        let keys = repository.keys.domain(domain)?.ok_or_else(|| broken("there is no key for its domain"))?;
+        let secrets = keys.stored_object(&sealed.prefix, &sealed.enc);
+        let secrets = secrets.map_err(|_| broken("its encapsulated key is no point"))?;
+        let secrets = secrets.ok_or_else(|| broken("there is no key for reading it"))?;
+        Ok(LoadedManifest { manifest: sealed.open(&secrets)?, domain, blake3: blake3_256(bytes) })
+    };
+    read_replicated(&*repository.store, &names::manifest(id), MAX_JSON_BYTES, monitor, parse)
+}
+
+/// A manifest that another one names must be there, unless something signed explains why not (R-MANIFEST-4).
+fn check_chain(
+    repository: &Repository,
+    found: &mut Manifests,
+    monitor: &dyn Monitor,
+) -> Result<(), RepoError> {
+    let there: HashMap<SessionId, [u8; 32]> =
+        found.snapshots.iter().map(|loaded| (loaded.manifest.id, loaded.blake3)).collect();
+    let mut wanted: BTreeMap<SessionId, ([u8; 32], SessionId)> = BTreeMap::new();
+    for loaded in &found.snapshots {
+        for previous in &loaded.manifest.previous {
+            wanted.insert(previous.id, (previous.blake3.0, loaded.manifest.id));
+        }
+    }
+    for (id, (blake3, by)) in wanted {
+        match there.get(&id) {
+            Some(stored) if *stored == blake3 => {}
+            Some(_) => {
+                let text = format!("it is not the manifest that snapshot {by} saw: it was replaced");
+                found.damaged.entry(id).or_insert(text);
+            }
+            None if found.damaged.contains_key(&id) || repository.absence_is_explained(id, monitor)? => {}
+            None => {
+                let text =
+                    format!("it is missing: snapshot {by} saw it, and no signed record says why it is gone");
+                found.damaged.insert(id, text);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The newest manifests of a domain whose sessions have ended, for the chain of a new one.
+///
+/// Also works for write holders, who can hash what they cannot read.
+///
+/// # Errors
+/// The store failed.
+pub fn newest_of_domain(
+    repository: &Repository,
+    domain: DomainId,
+) -> Result<Vec<(Previous, Timestamp)>, RepoError> {
+    let store = &*repository.store;
+    let config = &repository.config;
+    let voids = list_voids(repository)?;
+    let mut ids = Vec::new();
+    store.list(names::SNAPSHOTS, &mut |entry| ids.extend(names::id_of::<SessionId>(&entry.name, "json")))?;
+    // Listed after the manifests: whoever still has a lock then may yet withdraw.
+    let mut open = BTreeSet::new();
+    store.list(names::LOCKS, &mut |entry| open.extend(names::id_of::<SessionId>(&entry.name, "json")))?;
+    let mut newest = Vec::new();
+    for id in ids {
+        if open.contains(&id) || voids.contains(&id) {
+            continue;
+        }
+        // What cannot be read is found out by those who read snapshots; a backup must not stop for it.
+        let Ok(bytes) = store.get(&names::manifest(id), MAX_JSON_BYTES as u64) else { continue };
+        let Ok(sealed) = SealedManifest::parse(&bytes, config.suite, config.repository, id) else { continue };
+        if sealed.prefix.domain == domain {
+            newest.push((Previous { id, blake3: Hex(blake3_256(&bytes)) }, sealed.committed));
+        }
+    }
+    newest.sort_by_key(|(previous, committed)| std::cmp::Reverse((*committed, previous.id)));
+    newest.truncate(CHAIN_LEN);
+    Ok(newest)
+}

@@ -1,0 +1,33 @@
+//! L3: a repository as a whole: opening it, its keys, its index, writing and reading packs, sessions.
+
+mod adopt;
+mod create;
+mod error;
+mod index;
+mod keyring;
+mod manifests;
+mod objects;
+mod open;
+mod pack_reader;
+mod pack_writer;
+mod publish;
+mod recipe;
+mod retired;
+mod segment_reader;
+mod session;
+mod slots;
+
+pub use adopt::adopt_packs;
+pub use create::{CreateOptions, NewCredential, create, is_leftover_of_init};
+pub use error::RepoError;
+pub use index::{ChunkPlace, Index};
+pub use keyring::{DomainKeys, KeyRing};
+pub use manifests::{LoadedManifest, Manifests, load_manifests, newest_of_domain};
+pub use open::{Credential, Environment, Locked, OpenOptions, Repository};
+pub use pack_reader::{PackReader, PackView};
+pub use pack_writer::{OpenPack, SealedPack, seal_pack};
+pub use publish::StoredPacks;
+pub use recipe::{RecipeBuilder, RecipeReader};
+pub use retired::Retired;
+pub use session::{Committed, Session};
+pub use slots::{SlotView, add_slot, list_slots, remove_slot};

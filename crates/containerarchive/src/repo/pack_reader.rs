@@ -1,0 +1,164 @@
+//! Reading packs: table first, then chunks. Nothing leaves here that did not pass its tag and its hash.
+
+use std::sync::Arc;
+
+use super::keyring::DomainKeys;
+use super::{RepoError, Repository};
+use crate::base::{ChunkId, PackId};
+use crate::compress::Decompressor;
+use crate::crypto::ObjectSecrets;
+use crate::format::idx::PackIndex;
+use crate::format::pack::{
+    ChunkTable, HEADER_LEN, PackHeader, Record, TRAILER_LEN, open_chunk, open_table, parse_trailer,
+};
+use crate::format::{FormatError, names};
+use crate::store::StoreErrorKind;
+
+/// A pack whose table was read.
+pub struct PackView {
+    /// The pack.
+    pub id: PackId,
+    /// Its length in bytes, as its table implies.
+    pub len: u64,
+    /// Its header.
+    pub header: PackHeader,
+    /// Its chunks.
+    pub table: ChunkTable,
+}
+
+/// Opens chunks of packs of one domain; one per thread.
+pub struct PackReader {
+    domain: Arc<DomainKeys>,
+    decompressor: Decompressor,
+    /// Deriving a pack's key costs tens of microseconds and chunks of a pack come together.
+    secrets: Option<(PackId, ObjectSecrets)>,
+}
+
+/// A missing object and one that is cut short are damage of the repository, not trouble of the store.
+fn sort_error(error: crate::store::StoreError) -> RepoError {
+    match error.kind {
+        StoreErrorKind::NotFound => RepoError::Missing { object: error.name },
+        StoreErrorKind::OutOfRange => {
+            let source = FormatError::broken("R-PACK-4", "it is cut short");
+            RepoError::Damaged { object: error.name, source }
+        }
+        _ => error.into(),
+    }
+}
+
+impl Repository {
+    /// Reads a pack's table from the pack itself: it exists, and is as long as its table says.
+    ///
+    /// # Errors
+    /// The pack is missing, damaged, or of another domain.
+    pub fn view_pack(&self, id: PackId, domain: &DomainKeys) -> Result<PackView, RepoError> {
+        let name = names::pack(id);
+        let damaged = |source| RepoError::format(&name, source);
+        let len = self.store.head(&name)?.ok_or_else(|| RepoError::Missing { object: name.to_string() })?;
+        let mut header = [0; HEADER_LEN];
+        self.store.get_range(&name, 0, &mut header).map_err(sort_error)?;
+        let header =
+            PackHeader::parse(&header, self.config.suite, self.config.repository).map_err(damaged)?;
+        let mut trailer = [0; TRAILER_LEN];
+        let tail = len.saturating_sub(TRAILER_LEN as u64);
+        self.store.get_range(&name, tail, &mut trailer).map_err(sort_error)?;
+        let table_len = parse_trailer(trailer, len).map_err(damaged)?;
+        let table_offset = tail - table_len as u64;
+        let mut table = vec![0; table_len];
+        self.store.get_range(&name, table_offset, &mut table).map_err(sort_error)?;
+        self.open_view(id, len, header, &table, domain).map_err(damaged)
+    }
+
+    /// Reads a pack's table from its index file, if there is an intact one.
+    #[must_use]
+    pub fn view_index(&self, id: PackId, domain: &DomainKeys) -> Option<PackView> {
+        let bytes =
+            self.store.get(&names::idx(id), crate::base::limits::MAX_TABLE_BYTES as u64 + 4096).ok()?;
+        let index = PackIndex::parse(&bytes, id, self.config.suite, self.config.repository).ok()?;
+        self.open_view(id, index.pack_len, index.header, index.table, domain).ok()
+    }
+
+    fn open_view(
+        &self,
+        id: PackId,
+        len: u64,
+        header: PackHeader,
+        table: &[u8],
+        domain: &DomainKeys,
+    ) -> Result<PackView, FormatError> {
+        if header.prefix.domain != domain.id {
+            return Err(FormatError::broken("R-CHUNK-2", "it belongs to another domain"));
+        }
+        let table_offset = len - (table.len() + TRAILER_LEN) as u64;
+        let table = open_table(&domain.table_secrets(&header)?, table, header.prefix.class, table_offset)?;
+        Ok(PackView { id, len, header, table })
+    }
+}
+
+impl PackReader {
+    /// A reader for one domain.
+    #[must_use]
+    pub fn new(domain: Arc<DomainKeys>) -> Self {
+        Self { domain, decompressor: Decompressor::new(), secrets: None }
+    }
+
+    /// The secrets of a pack, after its commitment was compared.
+    fn secrets(&mut self, view: &PackView) -> Result<&ObjectSecrets, RepoError> {
+        let name = names::pack(view.id);
+        let is_cached = self.secrets.as_ref().is_some_and(|(id, _)| *id == view.id);
+        if !is_cached {
+            let made = self.domain.stored_object(&view.header.prefix, &view.header.enc);
+            let made = made.map_err(|error| {
+                let text = format!("its encapsulated key is no point: {error}");
+                RepoError::format(&name, FormatError::broken("R-SEAL-1", text))
+            })?;
+            let made = made.ok_or(RepoError::NeedsAdmin { what: "reading what was stored" })?;
+            if !made.commitment.matches(&view.header.commitment) {
+                return Err(RepoError::format(
+                    &name,
+                    FormatError::broken("R-SEAL-1", "its commitment is wrong"),
+                ));
+            }
+            self.secrets = Some((view.id, made));
+        }
+        match &self.secrets {
+            Some((_, secrets)) => Ok(secrets),
+            None => Err(RepoError::NeedsAdmin { what: "reading what was stored" }),
+        }
+    }
+
+    /// Opens a chunk, given its stored bytes, which are used up; the plaintext replaces what is in `plain`.
+    ///
+    /// # Errors
+    /// The chunk is damaged, or these keys cannot read.
+    pub fn open(
+        &mut self,
+        view: &PackView,
+        slot: u32,
+        record: &Record,
+        stored: &mut [u8],
+        plain: &mut Vec<u8>,
+    ) -> Result<(), RepoError> {
+        let name = names::pack(view.id);
+        let damaged = |source| RepoError::format(&name, source);
+        let secrets = self.secrets(view)?;
+        let text = open_chunk(&secrets.key, slot, record, stored).map_err(damaged)?;
+        self.decompressor
+            .decompress(record.codec, text, record.plain_len as usize, plain)
+            .map_err(|error| damaged(FormatError::broken("R-CHUNK-3", format!("chunk {slot}: {error}"))))?;
+        if self.domain.hasher.hash(record.id.kind, plain) != record.id.hash {
+            plain.clear();
+            let text = format!("chunk {slot} is not the content that its id names");
+            return Err(damaged(FormatError::broken("R-CHUNK-1", text)));
+        }
+        Ok(())
+    }
+}
+
+impl PackView {
+    /// The slot of a chunk near `hint`, which an index entry gave.
+    #[must_use]
+    pub fn record_at(&self, slot: u32, id: &ChunkId) -> Option<(Record, u64)> {
+        self.table.get(slot).filter(|(record, _)| record.id == *id)
+    }
+}

@@ -1,0 +1,134 @@
+//! Writing sealed packs, and the index segments that name them (W3).
+
+use super::keyring::DomainKeys;
+use super::pack_writer::SealedPack;
+use super::{RepoError, Repository};
+use crate::base::random::random_array;
+use crate::base::{Kind, PackId, SegmentId, SessionId};
+use crate::crypto::blake3_256;
+use crate::format::names;
+use crate::format::pack::Record;
+use crate::format::pages::seal_pages;
+use crate::format::prefix::{Class, ObjectKind, Prefix};
+use crate::format::segment::{Entry, HEADER_LEN, SegmentPack, encode, key_of};
+use crate::store::{Durability, StoreErrorKind};
+
+/// Entries after which a segment is published: a checkpoint, and a bound on memory.
+const ENTRIES_PER_SEGMENT: usize = 1 << 20;
+
+/// Packs that are durable and that no published segment names yet.
+#[derive(Default)]
+pub struct StoredPacks {
+    packs: Vec<(SegmentPack, Vec<(crate::format::segment::Key, u32)>)>,
+    entries: usize,
+}
+
+/// Writes a pack durably, and its index file where the store keeps such. Returns its length in bytes.
+///
+/// # Errors
+/// The store failed.
+pub(super) fn put_pack(repository: &Repository, pack: &SealedPack) -> Result<u64, RepoError> {
+    repository.store.put(&names::pack(pack.id), &pack.bytes, Durability::Durable)?;
+    if repository.store.capabilities().is_local {
+        // A cache: its loss costs a look into the pack.
+        let _ = repository.store.put(&names::idx(pack.id), &pack.idx, Durability::Cache);
+    }
+    Ok(pack.bytes.len() as u64)
+}
+
+impl Repository {
+    /// Writes a pack; see [`StoredPacks::add`] for what comes next.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn put_pack(&self, pack: &SealedPack) -> Result<u64, RepoError> {
+        put_pack(self, pack)
+    }
+}
+
+impl StoredPacks {
+    /// Remembers a pack that is durable.
+    pub fn add(&mut self, id: PackId, len: u64, class: Class, records: &[Record]) {
+        let entries: Vec<_> = records
+            .iter()
+            .enumerate()
+            .filter(|(_, record)| record.id.kind != Kind::Padding)
+            .map(|(slot, record)| (key_of(&record.id.hash), slot as u32))
+            .collect();
+        self.entries += entries.len();
+        self.packs.push((SegmentPack { id, len, records: records.len() as u32, class }, entries));
+    }
+
+    /// Ids of the packs that no segment names yet.
+    pub fn unnamed(&self) -> impl Iterator<Item = PackId> {
+        self.packs.iter().map(|(pack, _)| pack.id)
+    }
+
+    /// Whether a segment should be published now.
+    #[must_use]
+    pub fn wants_segment(&self) -> bool {
+        self.entries >= ENTRIES_PER_SEGMENT
+    }
+
+    /// Publishes a segment that names all packs so far. `None` if there are none.
+    ///
+    /// # Errors
+    /// The store failed; the packs are still remembered.
+    pub fn publish(
+        &mut self,
+        repository: &Repository,
+        domain: &DomainKeys,
+        session: SessionId,
+    ) -> Result<Option<SegmentId>, RepoError> {
+        if self.packs.is_empty() {
+            return Ok(None);
+        }
+        self.packs.sort_unstable_by_key(|(pack, _)| pack.id);
+        self.packs.dedup_by_key(|(pack, _)| pack.id);
+        let packs: Vec<SegmentPack> = self.packs.iter().map(|(pack, _)| *pack).collect();
+        let mut entries = Vec::with_capacity(self.entries);
+        for (ordinal, (_, slots)) in self.packs.iter().enumerate() {
+            entries.extend(slots.iter().map(|(key, slot)| Entry {
+                key: *key,
+                pack: ordinal as u32,
+                slot: *slot,
+            }));
+        }
+        entries.sort_unstable();
+        let id = put_segment(repository, domain, session, &packs, &entries)?;
+        *self = Self::default();
+        Ok(Some(id))
+    }
+}
+
+/// Seals and writes one segment.
+fn put_segment(
+    repository: &Repository,
+    domain: &DomainKeys,
+    session: SessionId,
+    packs: &[SegmentPack],
+    entries: &[Entry],
+) -> Result<SegmentId, RepoError> {
+    let name = |id| names::segment(id);
+    let unnamed = SegmentId([0; 32]);
+    let content = encode(packs, entries).map_err(|source| RepoError::format(&name(unnamed), source))?;
+    let prefix = Prefix {
+        kind: ObjectKind::Segment,
+        suite: repository.config.suite,
+        class: Class::None,
+        repository: repository.config.repository,
+        domain: domain.id,
+        session,
+        salt: random_array(&*repository.environment.random)?,
+    };
+    let secrets = domain.segment_secrets(&prefix)?;
+    let mut bytes = Vec::with_capacity(HEADER_LEN + content.len() + content.len() / 250);
+    bytes.extend_from_slice(&prefix.encode());
+    bytes.extend_from_slice(&secrets.commitment.0);
+    seal_pages(&secrets.key, &[&content], &mut bytes)?;
+    let id = SegmentId(blake3_256(&bytes));
+    match repository.store.put(&name(id), &bytes, Durability::Durable) {
+        Err(error) if error.kind != StoreErrorKind::AlreadyExists => Err(error.into()),
+        _ => Ok(id),
+    }
+}

@@ -1,0 +1,93 @@
+//! What records say about packs and snapshots.
+
+use std::collections::HashSet;
+
+use super::RepoError;
+use super::objects::{list_replicated, read_replicated};
+use super::open::Repository;
+use crate::base::limits::MAX_JSON_BYTES;
+use crate::base::{Monitor, PackId, Problem, RecordId, SessionId};
+use crate::format::names;
+use crate::format::signed::{Fact, Forget, Retire};
+
+/// Packs named in any retire record: never used for dedup, read last (S2).
+#[derive(Debug, Default)]
+pub struct Retired(HashSet<PackId>);
+
+impl Retired {
+    /// Reads all retire records.
+    ///
+    /// # Errors
+    /// One is damaged: it is then not known which packs must not be used.
+    pub fn read(repository: &Repository, monitor: &dyn Monitor) -> Result<Self, RepoError> {
+        let mut packs = HashSet::new();
+        each_record::<Retire>(repository, monitor, |_, record| {
+            packs.extend(record?.packs);
+            Ok(())
+        })?;
+        Ok(Self(packs))
+    }
+
+    /// As [`Retired::read`], but damaged records are reported and left out: good enough for a reader.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn read_for_reader(repository: &Repository, monitor: &dyn Monitor) -> Result<Self, RepoError> {
+        let mut packs = HashSet::new();
+        each_record::<Retire>(repository, monitor, |name, record| {
+            match record {
+                Ok(record) => packs.extend(record.packs),
+                Err(error) => report(monitor, name, &error)?,
+            }
+            Ok(())
+        })?;
+        Ok(Self(packs))
+    }
+
+    /// Whether the pack is masked.
+    #[must_use]
+    pub fn masks(&self, pack: &PackId) -> bool {
+        self.0.contains(pack)
+    }
+}
+
+fn report(monitor: &dyn Monitor, object: String, error: &RepoError) -> Result<(), RepoError> {
+    monitor.problem(&Problem::Damaged { object, text: format!("{error}; it is left out") });
+    Ok(())
+}
+
+/// Snapshots that were removed on purpose. Damaged records are reported and left out: what they named then looks
+/// like a loss, which is the safe side.
+pub(super) fn read_forgotten(
+    repository: &Repository,
+    monitor: &dyn Monitor,
+) -> Result<HashSet<SessionId>, RepoError> {
+    let mut snapshots = HashSet::new();
+    each_record::<Forget>(repository, monitor, |name, record| {
+        match record {
+            Ok(record) => snapshots.extend(record.snapshots),
+            Err(error) => report(monitor, name, &error)?,
+        }
+        Ok(())
+    })?;
+    Ok(snapshots)
+}
+
+fn each_record<T: Fact>(
+    repository: &Repository,
+    monitor: &dyn Monitor,
+    mut each: impl FnMut(String, Result<T, RepoError>) -> Result<(), RepoError>,
+) -> Result<(), RepoError> {
+    let verifier = repository.keys.verifier();
+    for id in list_replicated::<RecordId>(&*repository.store, &T::KIND.folder(), "json")? {
+        let name = names::record(T::KIND, id);
+        let parse = |bytes: &[u8]| T::open_record(repository.config.repository, id, bytes, verifier.as_ref());
+        match read_replicated(&*repository.store, &name, MAX_JSON_BYTES, monitor, parse) {
+            Ok(None) => {}
+            Ok(Some(record)) => each(name.to_string(), Ok(record))?,
+            Err(error) if error.is_damage() => each(name.to_string(), Err(error))?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! Sessions (DESIGN: S1–S3, W1, W5): an operation says that it runs before it reads what others wrote.
+
+use std::sync::Arc;
+
+use super::keyring::DomainKeys;
+use super::objects::{delete_if_there, put_replica};
+use super::retired::Retired;
+use super::{Index, RepoError, Repository};
+use crate::base::random::random_array;
+use crate::base::{Monitor, Problem, SessionId};
+use crate::format::manifest::Manifest;
+use crate::format::names;
+use crate::format::prefix::{Class, ObjectKind, Prefix};
+use crate::format::session::SessionInfo;
+use crate::store::{Durability, Held, StoreErrorKind};
+
+/// A registered session. It holds the operating system's lock on its file until it is dropped.
+pub struct Session {
+    /// Its id, and that of the snapshot that it may commit.
+    pub id: SessionId,
+    _held: Box<dyn Held>,
+}
+
+/// What became of a manifest.
+pub enum Committed {
+    /// The snapshot exists, and nobody can undo that.
+    Acknowledged,
+    /// An admin's maintenance took this session for dead; its manifest was withdrawn.
+    Fenced,
+}
+
+impl Session {
+    /// Registers a session (the first half of W1).
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn register(
+        repository: &Repository,
+        domain: &DomainKeys,
+        operation: &str,
+    ) -> Result<Self, RepoError> {
+        let environment = &repository.environment;
+        let id = SessionId(random_array(&*environment.random)?);
+        let prefix = Prefix {
+            kind: ObjectKind::Session,
+            suite: repository.config.suite,
+            class: Class::None,
+            repository: repository.config.repository,
+            domain: domain.id,
+            session: id,
+            salt: random_array(&*environment.random)?,
+        };
+        let info = SessionInfo {
+            operation: operation.to_owned(),
+            host: environment.host.clone(),
+            user: environment.user.clone(),
+            pid: std::process::id(),
+            started: environment.clock.now(),
+        };
+        let name = names::session(id);
+        let secrets = domain.session_secrets(&prefix)?;
+        let bytes = info.seal(&prefix, &secrets).map_err(|source| RepoError::format(&name, source))?;
+        let held = repository.store.put_held(&name, &bytes)?;
+        Ok(Self { id, _held: held })
+    }
+
+    /// Registers a session and reads, in this order, what it must not use and what it may use (W1).
+    ///
+    /// # Errors
+    /// The store failed, or a retire record is damaged.
+    pub fn register_writer(
+        repository: &Repository,
+        domain: Arc<DomainKeys>,
+        operation: &str,
+        monitor: &dyn Monitor,
+    ) -> Result<(Self, Index), RepoError> {
+        let session = Self::register(repository, &domain, operation)?;
+        let begun = Retired::read(repository, monitor)
+            .and_then(|retired| Index::load(repository, domain, retired, monitor));
+        match begun {
+            Ok(index) => Ok((session, index)),
+            Err(error) => {
+                // The first error is the one to tell.
+                let _ = session.end(repository);
+                Err(error)
+            }
+        }
+    }
+
+    /// Registers a reader; a medium that cannot be written is read without (R1).
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn register_reader(
+        repository: &Repository,
+        domain: Arc<DomainKeys>,
+        operation: &str,
+        monitor: &dyn Monitor,
+    ) -> Result<(Option<Self>, Index), RepoError> {
+        let session = match Self::register(repository, &domain, operation) {
+            Ok(session) => Some(session),
+            Err(RepoError::Store(error))
+                if matches!(
+                    error.kind,
+                    StoreErrorKind::Denied | StoreErrorKind::Full | StoreErrorKind::NotFound
+                ) =>
+            {
+                let text = format!(
+                    "could not register as a reader ({error}); going on without: a prune that runs meanwhile may delete what is being read"
+                );
+                monitor.problem(&Problem::Warning { text });
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let index = Retired::read_for_reader(repository, monitor)
+            .and_then(|retired| Index::load(repository, domain, retired, monitor));
+        match (index, session) {
+            (Ok(index), session) => Ok((session, index)),
+            (Err(error), session) => {
+                if let Some(session) = session {
+                    let _ = session.end(repository);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Publishes the manifest and finds out whether it counts (W5). Everything that it refers to must be durable.
+    ///
+    /// # Errors
+    /// The store failed: it is then not known whether the snapshot exists.
+    pub fn commit(
+        &self,
+        repository: &Repository,
+        domain: &DomainKeys,
+        manifest: &Manifest,
+    ) -> Result<Committed, RepoError> {
+        let prefix = Prefix {
+            kind: ObjectKind::Manifest,
+            suite: repository.config.suite,
+            class: Class::None,
+            repository: repository.config.repository,
+            domain: domain.id,
+            session: self.id,
+            salt: random_array(&*repository.environment.random)?,
+        };
+        let name = names::manifest(self.id);
+        let (secrets, enc) = domain.new_object(&prefix, &*repository.environment.random)?;
+        let bytes =
+            manifest.seal(&prefix, &secrets, enc).map_err(|source| RepoError::format(&name, source))?;
+        let store = &*repository.store;
+        if let Err(error) = store.put(&name, &bytes, Durability::Durable) {
+            // It may have been written all the same; a snapshot that nobody was told of must not stay.
+            let _ = delete_if_there(store, &name);
+            return Err(error.into());
+        }
+        let counts = || -> Result<bool, RepoError> {
+            Ok(store.head(&names::fence(self.id))?.is_none()
+                && store.head(&names::session(self.id))?.is_some())
+        };
+        match counts() {
+            Ok(true) => {}
+            Ok(false) => {
+                delete_if_there(store, &name)?;
+                return Ok(Committed::Fenced);
+            }
+            Err(error) => {
+                let _ = delete_if_there(store, &name);
+                return Err(error);
+            }
+        }
+        if let Err(error) = put_replica(store, &name, &bytes) {
+            let _ =
+                delete_if_there(store, &names::replica(&name)).and_then(|()| delete_if_there(store, &name));
+            return Err(error);
+        }
+        Ok(Committed::Acknowledged)
+    }
+
+    /// Ends the session: its file is deleted.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn end(self, repository: &Repository) -> Result<(), RepoError> {
+        Ok(delete_if_there(&*repository.store, &names::session(self.id))?)
+    }
+}
