@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::format::FormatError;
 use crate::host::HostError;
 use crate::repo::RepoError;
 use crate::store::StoreErrorKind;
@@ -48,15 +49,13 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
-    /// Tags outside of the limits.
-    #[error(
-        "a snapshot has at most {limit} tags, with keys that are not empty and at most {limit_bytes} bytes for a key or value"
-    )]
-    Tags {
-        /// Most tags.
-        limit: usize,
-        /// Most bytes.
-        limit_bytes: usize,
+    /// A text that a manifest cannot hold.
+    #[error("{what} is not possible: {why}")]
+    Text {
+        /// What it is.
+        what: &'static str,
+        /// Why not.
+        why: String,
     },
     /// No snapshot matches.
     #[error("no snapshot matches '{wanted}'{}", hint)]
@@ -118,7 +117,7 @@ pub enum Error {
         /// Bytes of it that could be restored.
         offset: u64,
         /// What is lost.
-        source: RepoError,
+        source: Box<RepoError>,
     },
     /// The user or the caller asked to stop.
     #[error("interrupted")]
@@ -204,7 +203,7 @@ impl Error {
             Self::Output { .. } | Self::Worker => ErrorCode::Failed,
             Self::ItemName { .. }
             | Self::ItemCount { .. }
-            | Self::Tags { .. }
+            | Self::Text { .. }
             | Self::SeveralItems { .. } => ErrorCode::Usage,
             Self::NoSnapshot { .. } | Self::AmbiguousSnapshot { .. } | Self::NoItem { .. } => {
                 ErrorCode::NotFound
@@ -234,12 +233,9 @@ fn repo_code(error: &RepoError) -> ErrorCode {
         | RepoError::DamagedSlot { .. }
         | RepoError::Recipe(_)
         | RepoError::LostChunk { .. } => ErrorCode::Damaged,
-        RepoError::Unusable { source, .. } => match source {
-            crate::format::FormatError::Version { .. } | crate::format::FormatError::Feature { .. } => {
-                ErrorCode::Version
-            }
-            _ => ErrorCode::Failed,
-        },
+        RepoError::Unusable { source: FormatError::Version { .. } | FormatError::Feature { .. }, .. } => {
+            ErrorCode::Version
+        }
         RepoError::WrongKey { .. } | RepoError::KeyNeeded { .. } | RepoError::NotEncrypted { .. } => {
             ErrorCode::Key
         }

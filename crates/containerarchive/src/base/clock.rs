@@ -14,6 +14,12 @@ impl Timestamp {
     pub fn parse(text: &str) -> Result<Self, jiff::Error> {
         Ok(Self(text.parse::<jiff::Timestamp>()?.as_millisecond()))
     }
+
+    /// Whether a repository can hold it: from 1970 up to, without, the year 10000.
+    #[must_use]
+    pub fn is_storable(self) -> bool {
+        (0..253_402_300_800_000).contains(&self.0)
+    }
 }
 
 impl fmt::Display for Timestamp {
@@ -34,7 +40,14 @@ impl serde::Serialize for Timestamp {
 impl<'de> serde::Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
+        let time = Self::parse(&text).map_err(serde::de::Error::custom)?;
+        // One time has one form, so that equal objects have equal bytes.
+        if time.to_string() != text || !time.is_storable() {
+            return Err(serde::de::Error::custom(
+                "not a time from 1970 to 9999 like 2026-11-22T18:44:18.123Z",
+            ));
+        }
+        Ok(time)
     }
 }
 

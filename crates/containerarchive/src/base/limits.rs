@@ -7,9 +7,11 @@ pub const MAX_CHUNK_BYTES: usize = 16 << 20;
 pub const MAX_PACK_BYTES: u64 = 1 << 30;
 /// Most chunks in a pack: the nonce space of a key that we allow ourselves.
 pub const MAX_PACK_CHUNKS: usize = 1 << 20;
-/// Largest chunk table: [`MAX_PACK_CHUNKS`] records of 48 bytes and their tags, rounded up.
-pub const MAX_TABLE_BYTES: usize = 64 << 20;
-/// Largest node of a recipe or tree that is written.
+/// Largest chunk table: a commitment and the pages of [`MAX_PACK_CHUNKS`] records of 48 bytes.
+pub const MAX_TABLE_BYTES: usize = 32 + 12_337 * 4096;
+/// Largest pack index: a table and what stands around it.
+pub const MAX_IDX_BYTES: usize = MAX_TABLE_BYTES + 4096;
+/// Largest node of a recipe.
 pub const MAX_NODE_BYTES: usize = 1 << 20;
 /// Deepest recipe: with two entries in each inner node, 2^48 entries.
 pub const MAX_NODE_LEVEL: u8 = 48;
@@ -19,8 +21,8 @@ pub const MAX_NAME_BYTES: usize = 4096;
 pub const MAX_NAME_DEPTH: usize = 4096;
 /// Most items in a snapshot: their manifest still fits its limit.
 pub const MAX_ITEMS: usize = 100_000;
-/// Longest tag key or value in bytes.
-pub const MAX_TAG_BYTES: usize = 4096;
+/// Longest tag key or value, series, item type, host or user in bytes.
+pub const MAX_TEXT_BYTES: usize = 4096;
 /// Most tags of a snapshot.
 pub const MAX_TAGS: usize = 1024;
 /// Largest manifest and any other JSON object.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::pipeline::{Pool, Ticket, Writer};
-use crate::base::limits::{MAX_ITEMS, MAX_TAG_BYTES, MAX_TAGS};
+use crate::base::limits::{MAX_ITEMS, MAX_TAGS, MAX_TEXT_BYTES};
 use crate::base::{ChunkHash, ChunkId, Kind, Monitor, NoPins, Pins, Problem, Progress, SessionId, Timestamp};
 use crate::chunk::{Batch, ChunkReader, Chunker};
 use crate::compress::{Codec, Compressor, ItemCompression};
 use crate::error::Error;
-use crate::format::manifest::{Content, Item, Manifest, check_item_name, clashing_name};
+use crate::format::manifest::{Content, Item, Manifest, check_item_name, clashing_name, is_good_text};
 use crate::format::node::{LeafEntry, Sums};
 use crate::format::slot::Capability;
 use crate::repo::{
@@ -106,12 +106,25 @@ fn check(items: &[IngestItem<'_>], options: &IngestOptions<'_>) -> Result<(), Er
         let why = "another item has the same name, or is a folder of it".to_owned();
         return Err(Error::ItemName { name: name.to_owned(), why });
     }
-    let tags_are_good = options.tags.len() <= MAX_TAGS
-        && options.tags.iter().all(|(key, value)| {
-            !key.is_empty() && key.len() <= MAX_TAG_BYTES && value.len() <= MAX_TAG_BYTES
+    if options.tags.len() > MAX_TAGS {
+        return Err(Error::Text {
+            what: "the number of tags",
+            why: format!("there are more than {MAX_TAGS}"),
         });
-    if !tags_are_good {
-        return Err(Error::Tags { limit: MAX_TAGS, limit_bytes: MAX_TAG_BYTES });
+    }
+    let tags = options.tags.iter().flat_map(|(key, value)| [("a tag", key), ("a tag", value)]);
+    let texts = tags.chain(options.series.iter().map(|series| ("the series", series)));
+    for (what, text) in texts.chain(items.iter().map(|item| ("an item's type", &item.item_type))) {
+        if !is_good_text(text) {
+            let why = format!("it has control characters or more than {MAX_TEXT_BYTES} bytes");
+            return Err(Error::Text { what, why });
+        }
+    }
+    if options.tags.keys().any(String::is_empty) {
+        return Err(Error::Text { what: "a tag", why: "its key is empty".to_owned() });
+    }
+    if options.time.is_some_and(|time| !time.is_storable()) {
+        return Err(Error::Text { what: "the time", why: "it is not from 1970 to 9999".to_owned() });
     }
     Ok(())
 }
@@ -226,30 +239,31 @@ impl<'env> Ingest<'env, '_> {
                     hashing.push_back(self.hash(batch));
                 }
             }
-            if hashing.len() > window || is_ended {
-                if let Some(ticket) = hashing.pop_front() {
-                    let (batch, hashes) = ticket.redeem().ok_or(Error::Worker)?;
-                    let new = self.look_up(writer, &mut recipe, &batch, &hashes)?;
-                    if new.is_empty() {
-                        spare.push(batch);
-                    } else {
-                        compressing.push_back(self.compress(batch, new, &compression));
-                    }
-                    self.monitor.progress(&progress);
+            if (hashing.len() > window || is_ended)
+                && let Some(ticket) = hashing.pop_front()
+            {
+                let (batch, hashes) = ticket.redeem().ok_or(Error::Worker)?;
+                let new = self.look_up(writer, &mut recipe, &batch, &hashes)?;
+                if new.is_empty() {
+                    spare.push(batch);
+                } else {
+                    compressing.push_back(self.compress(batch, new, &compression));
                 }
+                self.monitor.progress(&progress);
             }
-            if compressing.len() > window || (is_ended && hashing.is_empty()) {
-                if let Some(ticket) = compressing.pop_front() {
-                    let packed = ticket.redeem().ok_or(Error::Worker)?;
-                    for chunk in &packed.chunks {
-                        let text = &packed.text[chunk.start..chunk.end];
-                        writer.store(&self.pool, chunk.id, chunk.codec, text, chunk.plain_len)?;
-                    }
-                    spare.push(packed.batch);
+            // A checkpoint names what was stored; what was looked up and is not yet stored must not be forgotten by it.
+            let left = if writer.wants_checkpoint() || (is_ended && hashing.is_empty()) { 0 } else { window };
+            while compressing.len() > left {
+                let Some(ticket) = compressing.pop_front() else { break };
+                let packed = ticket.redeem().ok_or(Error::Worker)?;
+                for chunk in &packed.chunks {
+                    let text = &packed.text[chunk.start..chunk.end];
+                    writer.store(&self.pool, chunk.id, chunk.codec, text, chunk.plain_len)?;
                 }
+                spare.push(packed.batch);
             }
-            if hashing.is_empty() && compressing.is_empty() {
-                writer.checkpoint(&self.pool)?;
+            if writer.wants_checkpoint() {
+                writer.flush(&self.pool)?;
             }
         }
         let (root, Sums { bytes, .. }) =

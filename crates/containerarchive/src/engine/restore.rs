@@ -174,7 +174,7 @@ impl<'env> Restore<'env> {
             snapshot: manifest.id.to_string(),
             item: item.name.clone(),
             offset,
-            source,
+            source: Box::new(source),
         };
         let mut progress =
             Progress { subject: item.name.clone(), done_bytes: 0, total_bytes: Some(item.size) };

@@ -53,6 +53,11 @@ struct VersionOnly {
     version: u64,
 }
 
+#[derive(Deserialize)]
+struct RequiresOnly {
+    requires: Vec<String>,
+}
+
 const KIND: &str = "config";
 const ALGORITHM: &str = "fastcdc-nc2";
 
@@ -108,10 +113,11 @@ impl<'a> UnverifiedConfig<'a> {
             return Err(FormatError::Version { version });
         }
         let common: Common = object.members()?;
-        let body: Body = object.body(&Common::new(KIND, common.repository, &names::config()))?;
-        if let Some(name) = body.requires.first() {
+        let RequiresOnly { requires } = object.members()?;
+        if let Some(name) = requires.first() {
             return Err(FormatError::Feature { name: name.chars().take(100).collect() });
         }
+        let body: Body = object.body(&Common::new(KIND, common.repository, &names::config()))?;
         ensure(body.serial >= 1, "R-CONFIG-2", "its serial is 0")?;
         let suite = Suite::from_number(body.suite)
             .filter(|suite| chunk_hash(*suite) == body.chunk_hash)

@@ -10,7 +10,7 @@ use super::pages::{open_blob, seal_blob};
 use super::prefix::{Class, ObjectKind, Prefix};
 use super::text::{Common, TextObject, encode, from_json};
 use super::{FormatError, names};
-use crate::base::limits::{MAX_ITEMS, MAX_JSON_BYTES, MAX_NAME_BYTES, MAX_NAME_DEPTH};
+use crate::base::limits::{MAX_ITEMS, MAX_JSON_BYTES, MAX_NAME_BYTES, MAX_NAME_DEPTH, MAX_TEXT_BYTES};
 use crate::base::{ChunkHash, DomainId, RepositoryId, SessionId, Timestamp};
 use crate::crypto::{ObjectSecrets, Suite};
 
@@ -132,6 +132,12 @@ pub fn check_item_name(name: &str) -> Result<(), ItemNameError> {
     Ok(())
 }
 
+/// Whether a text that users give can stand in a manifest: at most 4,096 bytes, no control characters (R-MANIFEST-5).
+#[must_use]
+pub fn is_good_text(text: &str) -> bool {
+    text.len() <= MAX_TEXT_BYTES && !text.chars().any(char::is_control)
+}
+
 /// The first name that is there twice, or is a folder of another one.
 #[must_use]
 pub fn clashing_name<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
@@ -181,6 +187,14 @@ impl Manifest {
             check_item_name(&item.name)
                 .map_err(|error| FormatError::broken(NAMES, format!("an item's name: {error}")))?;
         }
+        let texts = [&self.series, &self.host, &self.user].into_iter();
+        let texts = texts.chain(self.tags.iter().flat_map(|(key, value)| [key, value]));
+        let mut texts = texts.chain(self.items.iter().map(|item| &item.item_type));
+        ensure(
+            texts.all(|text| is_good_text(text)),
+            "R-MANIFEST-5",
+            "a text is too long or has control characters",
+        )?;
         let clash = clashing_name(self.items.iter().map(|item| item.name.as_str()));
         ensure(clash.is_none(), NAMES, "two items have the same name, or one is a folder of the other")
     }
@@ -216,6 +230,12 @@ impl SealedManifest {
         ensure(envelope.suite == suite.number(), "R-PREFIX-1", "it is sealed by another suite")?;
         let in_main = envelope.domain == DomainId::MAIN;
         ensure(suite != Suite::Plain || in_main, "R-PREFIX-2", "its domain is not the main one")?;
+        let has_enc = envelope.enc.0 != [0; 32];
+        ensure(
+            suite != Suite::Plain || !has_enc,
+            "R-PREFIX-2",
+            "it has an encapsulated key in a plain repository",
+        )?;
         let prefix = Prefix {
             kind: ObjectKind::Manifest,
             suite,

@@ -16,6 +16,7 @@ pub mod segment;
 pub mod session;
 pub mod signed;
 pub mod slot;
+mod strict;
 pub mod text;
 
 pub use error::FormatError;

@@ -19,7 +19,9 @@ use super::error::ensure;
 use super::pages::{PAGE_LEN, blob_len, open_blob, seal_blob};
 use super::prefix::{Class, ObjectKind, PREFIX_LEN, Prefix};
 use crate::base::codec::Reader;
-use crate::base::limits::{MAX_CHUNK_BYTES, MAX_PACK_BYTES, MAX_PACK_CHUNKS, MAX_TABLE_BYTES};
+use crate::base::limits::{
+    MAX_CHUNK_BYTES, MAX_NODE_BYTES, MAX_PACK_BYTES, MAX_PACK_CHUNKS, MAX_TABLE_BYTES,
+};
 use crate::base::{ChunkHash, ChunkId, Kind, RepositoryId};
 use crate::compress::Codec;
 use crate::crypto::{Nonce, ObjectSecrets, SealKey, Suite, TAG_LEN};
@@ -69,7 +71,7 @@ impl PackHeader {
         let commitment = reader.array().map_err(&short)?;
         ensure(
             suite != Suite::Plain || enc == [0; 32],
-            "R-SEAL-1",
+            "R-PREFIX-2",
             "it has an encapsulated key in a plain repository",
         )?;
         Ok(Self { prefix, enc, commitment })
@@ -132,11 +134,18 @@ impl Record {
         let belongs = match kind {
             Kind::Padding => true,
             Kind::Data => class == Class::Data,
-            Kind::Recipe | Kind::Tree => class == Class::Structure,
+            Kind::Recipe => class == Class::Structure,
+            // Kept free: a repository with trees needs a feature.
+            Kind::Tree => false,
         };
         ensure(belongs, "R-PACK-2", "a chunk's kind does not belong into a pack of this class")?;
         let is_padding = kind == Kind::Padding;
-        ensure(plain_len as usize <= MAX_CHUNK_BYTES, LENGTHS, "a chunk is longer than 16 MiB")?;
+        let max_bytes = if kind == Kind::Recipe { MAX_NODE_BYTES } else { MAX_CHUNK_BYTES };
+        ensure(
+            plain_len as usize <= max_bytes,
+            LENGTHS,
+            "a chunk is longer than 16 MiB, or a node than 1 MiB",
+        )?;
         ensure(plain_len > 0 || is_padding, LENGTHS, "a chunk is empty")?;
         let text_len = stored_len.checked_sub(TAG_LEN as u32);
         let fits = match codec {
@@ -171,19 +180,20 @@ impl ChunkTable {
         let mut offsets = Vec::with_capacity(chunks.len());
         let mut seen = HashSet::with_capacity(chunks.len());
         let mut offset = HEADER_LEN as u64;
-        let mut padding_begun = false;
+        let mut is_padded = false;
         for bytes in chunks {
             let record = Record::parse(bytes, class)?;
             let is_padding = record.id.kind == Kind::Padding;
-            ensure(is_padding || !padding_begun, "R-RECORD-3", "padding is not last")?;
+            ensure(!is_padded, "R-RECORD-3", "there is something behind its padding")?;
             ensure(is_padding || seen.insert(record.id), "R-RECORD-3", "a chunk is there twice")?;
-            padding_begun |= is_padding;
+            is_padded = is_padding;
             let start =
                 u32::try_from(offset).map_err(|_| FormatError::broken("R-PACK-1", "it is too long"))?;
             offsets.push(start);
             offset += u64::from(record.stored_len);
             records.push(record);
         }
+        ensure(!seen.is_empty(), "R-RECORD-3", "it has nothing but padding")?;
         ensure(offset == table_offset, "R-PACK-3", "its chunks do not fill the space before the table")?;
         Ok(Self { records, offsets })
     }
@@ -277,7 +287,7 @@ pub fn parse_trailer(trailer: [u8; TRAILER_LEN], pack_len: u64) -> Result<usize,
     let table_len = Reader::new(table_len).u32().map_err(FormatError::short(RULE))? as usize;
     let pages_len = table_len.checked_sub(32).filter(|len| *len > 0 && len.is_multiple_of(PAGE_LEN));
     ensure(pages_len.is_some(), RULE, "the length of its table is impossible")?;
-    ensure(table_len <= MAX_TABLE_BYTES, "R-PACK-1", "its table is longer than 64 MiB")?;
+    ensure(table_len <= MAX_TABLE_BYTES, "R-PACK-1", "its table is longer than that of 2^20 records")?;
     let fits = (HEADER_LEN + table_len + TRAILER_LEN) as u64 <= pack_len;
     ensure(fits, RULE, "its table is longer than the pack")?;
     Ok(table_len)

@@ -94,6 +94,11 @@ impl<'a> TextObject<'a> {
         ensure(bytes.len() <= max_bytes, FORM, "it is too long")?;
         let mut rest = bytes;
         let body = split_line(&mut rest).ok_or_else(form)?;
+        ensure(
+            body.first() == Some(&b'{') && body.last() == Some(&b'}'),
+            FORM,
+            "its first line is not an object",
+        )?;
         let signature = split_line(&mut rest).ok_or_else(form)?;
         let digested = &bytes[..bytes.len() - rest.len()];
         let digest = split_line(&mut rest).filter(|_| rest.is_empty()).ok_or_else(form)?;
@@ -153,6 +158,7 @@ impl<'a> TextObject<'a> {
 
 /// JSON with an error that names a rule.
 pub(super) fn from_json<T: DeserializeOwned>(json: &[u8], rule: &'static str) -> Result<T, FormatError> {
+    super::strict::check(json).map_err(|error| FormatError::broken("R-TEXT-6", error.to_string()))?;
     serde_json::from_slice(json).map_err(|error| FormatError::broken(rule, error.to_string()))
 }
 

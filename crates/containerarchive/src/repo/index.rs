@@ -1,7 +1,6 @@
 //! Where a domain's chunks are. An entry is a hint: a place counts only once the pack's own table was read.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lru::LruCache;
@@ -18,7 +17,7 @@ use crate::format::segment::{Key, SegmentPack, key_of};
 use crate::store::StoreErrorKind;
 
 /// 8 MiB of index pages.
-const CACHED_PAGES: NonZeroUsize = NonZeroUsize::new(2048).unwrap();
+const CACHED_PAGES: usize = 2048;
 /// Records of cached chunk tables: about 15 MiB.
 const CACHED_RECORDS: usize = 1 << 18;
 
@@ -64,6 +63,9 @@ impl Pages for PageCache {
         }
         let content = Arc::new(read()?);
         self.0.put((segment, page), Arc::clone(&content));
+        if self.0.len() > CACHED_PAGES {
+            self.0.pop_lru();
+        }
         Ok(content)
     }
 }
@@ -104,7 +106,7 @@ impl Index {
             segments: Vec::new(),
             listed: BTreeSet::new(),
             unnamed: None,
-            pages: PageCache(LruCache::new(CACHED_PAGES)),
+            pages: PageCache(LruCache::unbounded()),
             views: ViewCache { views: LruCache::unbounded(), records: 0 },
             bad: HashMap::new(),
             last: None,

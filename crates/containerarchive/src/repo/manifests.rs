@@ -47,6 +47,11 @@ pub fn load_manifests(repository: &Repository, monitor: &dyn Monitor) -> Result<
         if voids.contains(&id) && repository.is_stopped(StopKind::Void, id, monitor)? {
             continue;
         }
+        // What brought the replica of a forgotten or withdrawn snapshot back does not bring the snapshot back.
+        let has_original = repository.store.head(&names::manifest(id))?.is_some();
+        if !has_original && repository.absence_is_explained(id, monitor)? {
+            continue;
+        }
         match read_manifest(repository, id, monitor) {
             Ok(Some(manifest)) => found.snapshots.push(manifest),
             // Withdrawn or forgotten since it was listed.

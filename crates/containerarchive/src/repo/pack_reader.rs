@@ -72,8 +72,7 @@ impl Repository {
     /// Reads a pack's table from its index file, if there is an intact one.
     #[must_use]
     pub fn view_index(&self, id: PackId, domain: &DomainKeys) -> Option<PackView> {
-        let bytes =
-            self.store.get(&names::idx(id), crate::base::limits::MAX_TABLE_BYTES as u64 + 4096).ok()?;
+        let bytes = self.store.get(&names::idx(id), crate::base::limits::MAX_IDX_BYTES as u64).ok()?;
         let index = PackIndex::parse(&bytes, id, self.config.suite, self.config.repository).ok()?;
         self.open_view(id, index.pack_len, index.header, index.table, domain).ok()
     }

@@ -2,7 +2,7 @@
 
 use super::keyring::DomainKeys;
 use super::{Environment, RepoError};
-use crate::base::limits::{MAX_PACK_CHUNKS, MAX_TABLE_BYTES};
+use crate::base::limits::MAX_PACK_CHUNKS;
 use crate::base::random::random_array;
 use crate::base::{ChunkId, Kind, PackId, RepositoryId, SessionId};
 use crate::compress::{Codec, Decompressor};
@@ -60,9 +60,8 @@ impl OpenPack {
     /// Whether the pack is long enough to be finished.
     #[must_use]
     pub fn is_full(&self, pack_size_bytes: u64) -> bool {
-        let table_is_full =
-            tail_len(self.records.len() + 2) >= MAX_TABLE_BYTES || self.records.len() + 2 > MAX_PACK_CHUNKS;
-        self.stored_bytes() >= pack_size_bytes || table_is_full
+        // One record is left for padding.
+        self.stored_bytes() >= pack_size_bytes || self.records.len() + 1 >= MAX_PACK_CHUNKS
     }
 
     /// Whether there is nothing in it.

@@ -140,9 +140,9 @@ impl<'env> Writer<'env> {
         Ok(id.hash)
     }
 
-    /// Publishes a checkpoint if enough chunks are new since the last one.
-    pub(crate) fn checkpoint<W: 'env>(&mut self, pool: &Pool<'env, W>) -> Result<(), RepoError> {
-        if self.stored.wants_segment() { self.flush(pool) } else { Ok(()) }
+    /// Whether enough chunks are new for a checkpoint: [`Writer::flush`], once everything that was found new is stored.
+    pub(crate) fn wants_checkpoint(&self) -> bool {
+        self.stored.wants_segment()
     }
 
     /// Makes everything durable and names it in a segment (W3).
