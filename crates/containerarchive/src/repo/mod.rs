@@ -25,7 +25,7 @@ pub use keyring::{DomainKeys, KeyRing};
 pub use manifests::{LoadedManifest, Manifests, load_manifests, newest_of_domain};
 pub use open::{Credential, Environment, Locked, OpenOptions, Repository};
 pub use pack_reader::{PackReader, PackView};
-pub use pack_writer::{OpenPack, SealedPack, seal_pack};
+pub use pack_writer::{OpenPack, SealedPack};
 pub use publish::StoredPacks;
 pub use recipe::{RecipeBuilder, RecipeReader};
 pub use retired::Retired;

@@ -7,6 +7,7 @@ use super::keyring::KeyRing;
 use super::objects::{list_replicated, read_replicated};
 use super::{RepoError, retired, slots};
 use crate::base::limits::{MAX_JSON_BYTES, MAX_SMALL_JSON_BYTES};
+use crate::base::random::random_array;
 use crate::base::{
     Clock, DomainId, Monitor, Pin, Pins, Problem, Randomness, RecordId, SessionId, SystemClock,
     SystemRandomness, Timestamp,
@@ -14,6 +15,7 @@ use crate::base::{
 use crate::crypto::{KeyFile, Passphrase, Suite, blake3_256};
 use crate::format::config::{Config, UnverifiedConfig};
 use crate::format::names;
+use crate::format::prefix::{Class, ObjectKind, Prefix};
 use crate::format::signed::{Fact, Settings, StopKind};
 use crate::store::{Store, StoreErrorKind};
 
@@ -253,6 +255,22 @@ impl Repository {
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.config.suite != Suite::Plain
+    }
+
+    /// The prefix of a new object, with fresh salt.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub fn new_prefix(
+        &self,
+        kind: ObjectKind,
+        class: Class,
+        domain: DomainId,
+        session: SessionId,
+    ) -> Result<Prefix, RepoError> {
+        let (suite, repository) = (self.config.suite, self.config.repository);
+        let salt = random_array(&*self.environment.random)?;
+        Ok(Prefix { kind, suite, class, repository, domain, session, salt })
     }
 
     /// Compares the newest manifests that this client saw with what is there.

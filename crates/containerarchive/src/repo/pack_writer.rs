@@ -1,18 +1,17 @@
 //! Putting chunks together to a pack, sealing it, and looking at what was sealed before it counts.
 
 use super::keyring::DomainKeys;
-use super::{Environment, RepoError};
+use super::{RepoError, Repository};
 use crate::base::limits::MAX_PACK_CHUNKS;
-use crate::base::random::random_array;
-use crate::base::{ChunkId, Kind, PackId, RepositoryId, SessionId};
+use crate::base::{ChunkId, Kind, PackId, SessionId};
 use crate::compress::{Codec, Decompressor};
-use crate::crypto::{ObjectSecrets, Suite, TAG_LEN, blake3_256};
+use crate::crypto::{ObjectSecrets, TAG_LEN, blake3_256};
 use crate::format::pack::{
     HEADER_LEN, PackHeader, Record, TRAILER_LEN, encode_tail, open_chunk, open_table, parse_trailer,
     seal_chunk, tail_len,
 };
 use crate::format::padme::padme;
-use crate::format::prefix::{Class, ObjectKind, Prefix};
+use crate::format::prefix::{Class, ObjectKind, PREFIX_LEN};
 use crate::format::{FormatError, idx};
 
 /// One in this many data chunks is opened again after sealing. Opening all would cost 40 to 70 % of an ingest;
@@ -86,51 +85,69 @@ impl OpenPack {
     }
 }
 
-/// Seals a pack. CPU-bound; runs on any thread.
-///
-/// # Errors
-/// A primitive failed, or what was sealed does not open.
-pub fn seal_pack(
-    pack: OpenPack,
-    domain: &DomainKeys,
-    repository: RepositoryId,
-    session: SessionId,
-    suite: Suite,
-    pack_size_bytes: u64,
-    environment: &Environment,
-) -> Result<SealedPack, RepoError> {
-    let mut pack = pack;
-    if suite != Suite::Plain {
-        pack.pad(pack_size_bytes);
+impl Repository {
+    /// Seals a pack and opens it again. CPU-bound; runs on any thread.
+    ///
+    /// # Errors
+    /// A primitive failed, or what was sealed does not open.
+    pub fn seal_pack(
+        &self,
+        pack: OpenPack,
+        domain: &DomainKeys,
+        session: SessionId,
+    ) -> Result<SealedPack, RepoError> {
+        let (sealed, secrets) = seal(self, pack, domain, session)?;
+        check(&sealed, &secrets, domain)?;
+        Ok(sealed)
     }
-    let salt = random_array(&*environment.random)?;
-    let prefix = Prefix {
-        kind: ObjectKind::Pack,
-        suite,
-        class: pack.class,
-        repository,
-        domain: domain.id,
-        session,
-        salt,
-    };
-    let (secrets, enc) = domain.new_object(&prefix, &*environment.random)?;
-    let header = PackHeader { prefix, enc, commitment: secrets.commitment.0 };
+
+    /// Seals a pack as an attacker with a write key would, whatever its chunks are.
+    ///
+    /// # Errors
+    /// A primitive failed.
+    #[cfg(test)]
+    pub fn seal_pack_unchecked(
+        &self,
+        pack: OpenPack,
+        domain: &DomainKeys,
+        session: SessionId,
+    ) -> Result<SealedPack, RepoError> {
+        Ok(seal(self, pack, domain, session)?.0)
+    }
+}
+
+struct PackSecrets {
+    chunks: ObjectSecrets,
+    table: ObjectSecrets,
+}
+
+fn seal(
+    repository: &Repository,
+    mut pack: OpenPack,
+    domain: &DomainKeys,
+    session: SessionId,
+) -> Result<(SealedPack, PackSecrets), RepoError> {
+    if repository.is_encrypted() {
+        pack.pad(repository.settings.pack_size_bytes);
+    }
+    let prefix = repository.new_prefix(ObjectKind::Pack, pack.class, domain.id, session)?;
+    let (chunks, enc) = domain.new_object(&prefix, &*repository.environment.random)?;
+    let header = PackHeader { prefix, enc, commitment: chunks.commitment.0 };
     let OpenPack { class, mut bytes, records } = pack;
     bytes[..HEADER_LEN].copy_from_slice(&header.encode());
     let mut offset = HEADER_LEN;
     for (slot, record) in records.iter().enumerate() {
         let end = offset + record.stored_len as usize;
         let (text, tag) = bytes[offset..end].split_at_mut(record.stored_len as usize - TAG_LEN);
-        let made = seal_chunk(&secrets.key, slot as u32, record, text).map_err(sealing)?;
+        let made = seal_chunk(&chunks.key, slot as u32, record, text).map_err(sealing)?;
         tag.copy_from_slice(&made);
         offset = end;
     }
-    let table_secrets = domain.table_secrets(&header)?;
-    encode_tail(&table_secrets, &records, &mut bytes).map_err(sealing)?;
+    let table = domain.table_secrets(&header)?;
+    encode_tail(&table, &records, &mut bytes).map_err(sealing)?;
     let id = PackId(blake3_256(&bytes));
-    check(&bytes, &records, &secrets, &table_secrets, domain)?;
     let idx = idx::encode(id, &header, &bytes, tail_len(records.len()));
-    Ok(SealedPack { id, class, bytes, idx, records })
+    Ok((SealedPack { id, class, bytes, idx, records }, PackSecrets { chunks, table }))
 }
 
 fn sealing(error: FormatError) -> RepoError {
@@ -138,44 +155,34 @@ fn sealing(error: FormatError) -> RepoError {
 }
 
 /// Opens the pack again from the very bytes that will be written.
-fn check(
-    bytes: &[u8],
-    records: &[Record],
-    secrets: &ObjectSecrets,
-    table_secrets: &ObjectSecrets,
-    domain: &DomainKeys,
-) -> Result<(), RepoError> {
+fn check(pack: &SealedPack, secrets: &PackSecrets, domain: &DomainKeys) -> Result<(), RepoError> {
     let differs = |why: &str| Err(RepoError::SealCheck { why: why.to_owned() });
+    let (bytes, records) = (&pack.bytes, &pack.records);
     let Some((rest, trailer)) = bytes.split_last_chunk::<TRAILER_LEN>() else {
         return differs("it has no end");
     };
     let table_len = parse_trailer(*trailer, bytes.len() as u64).map_err(sealing)?;
-    let class = if records.first().is_some_and(|record| record.id.kind == Kind::Data) {
-        Class::Data
-    } else {
-        Class::Structure
-    };
     let table_offset = rest.len() - table_len;
-    let table =
-        open_table(table_secrets, &rest[table_offset..], class, table_offset as u64).map_err(sealing)?;
+    let table = open_table(&secrets.table, &rest[table_offset..], pack.class, table_offset as u64)
+        .map_err(sealing)?;
     if table.records() != records {
         return differs("its table has other records");
     }
     // The first one to check comes from the pack's own random bytes, so that over time all slots are looked at.
-    let first = usize::from(bytes[HEADER_LEN - 1]) % DATA_CHECK_STEP;
+    let first = usize::from(bytes[PREFIX_LEN - 1]) % DATA_CHECK_STEP.min(records.len());
     let mut decompressor = Decompressor::new();
     let (mut sealed, mut plain) = (Vec::new(), Vec::new());
     for (slot, record) in records.iter().enumerate() {
-        let is_sampled =
-            record.id.kind != Kind::Data || slot % DATA_CHECK_STEP == first % records.len().max(1);
-        if !is_sampled || record.id.kind == Kind::Padding {
-            continue;
-        }
-        let Some((_, offset)) = table.get(slot as u32) else { return differs("its table has other records") };
+        let is_looked_at = match record.id.kind {
+            Kind::Padding => false,
+            Kind::Data => slot % DATA_CHECK_STEP == first,
+            Kind::Recipe | Kind::Tree => true,
+        };
+        let Some((_, offset)) = table.get(slot as u32).filter(|_| is_looked_at) else { continue };
         let start = offset as usize;
         sealed.clear();
         sealed.extend_from_slice(&bytes[start..start + record.stored_len as usize]);
-        let text = open_chunk(&secrets.key, slot as u32, record, &mut sealed).map_err(sealing)?;
+        let text = open_chunk(&secrets.chunks.key, slot as u32, record, &mut sealed).map_err(sealing)?;
         let opened = decompressor.decompress(record.codec, text, record.plain_len as usize, &mut plain);
         if let Err(error) = opened {
             return differs(&error.to_string());

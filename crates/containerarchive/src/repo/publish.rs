@@ -3,13 +3,12 @@
 use super::keyring::DomainKeys;
 use super::pack_writer::SealedPack;
 use super::{RepoError, Repository};
-use crate::base::random::random_array;
 use crate::base::{Kind, PackId, SegmentId, SessionId};
 use crate::crypto::blake3_256;
 use crate::format::names;
 use crate::format::pack::Record;
 use crate::format::pages::seal_pages;
-use crate::format::prefix::{Class, ObjectKind, Prefix};
+use crate::format::prefix::{Class, ObjectKind};
 use crate::format::segment::{Entry, HEADER_LEN, SegmentPack, encode, key_of};
 use crate::store::{Durability, StoreErrorKind};
 
@@ -23,26 +22,19 @@ pub struct StoredPacks {
     entries: usize,
 }
 
-/// Writes a pack durably, and its index file where the store keeps such. Returns its length in bytes.
-///
-/// # Errors
-/// The store failed.
-pub(super) fn put_pack(repository: &Repository, pack: &SealedPack) -> Result<u64, RepoError> {
-    repository.store.put(&names::pack(pack.id), &pack.bytes, Durability::Durable)?;
-    if repository.store.capabilities().is_local {
-        // A cache: its loss costs a look into the pack.
-        let _ = repository.store.put(&names::idx(pack.id), &pack.idx, Durability::Cache);
-    }
-    Ok(pack.bytes.len() as u64)
-}
-
 impl Repository {
-    /// Writes a pack; see [`StoredPacks::add`] for what comes next.
+    /// Writes a pack durably, and its index file where the store keeps such. Returns its length in bytes; see
+    /// [`StoredPacks::add`] for what comes next.
     ///
     /// # Errors
     /// The store failed.
     pub fn put_pack(&self, pack: &SealedPack) -> Result<u64, RepoError> {
-        put_pack(self, pack)
+        self.store.put(&names::pack(pack.id), &pack.bytes, Durability::Durable)?;
+        if self.store.capabilities().is_local {
+            // A cache: its loss costs a look into the pack.
+            let _ = self.store.put(&names::idx(pack.id), &pack.idx, Durability::Cache);
+        }
+        Ok(pack.bytes.len() as u64)
     }
 }
 
@@ -112,15 +104,7 @@ fn put_segment(
     let name = |id| names::segment(id);
     let unnamed = SegmentId([0; 32]);
     let content = encode(packs, entries).map_err(|source| RepoError::format(&name(unnamed), source))?;
-    let prefix = Prefix {
-        kind: ObjectKind::Segment,
-        suite: repository.config.suite,
-        class: Class::None,
-        repository: repository.config.repository,
-        domain: domain.id,
-        session,
-        salt: random_array(&*repository.environment.random)?,
-    };
+    let prefix = repository.new_prefix(ObjectKind::Segment, Class::None, domain.id, session)?;
     let secrets = domain.segment_secrets(&prefix)?;
     let mut bytes = Vec::with_capacity(HEADER_LEN + content.len() + content.len() / 250);
     bytes.extend_from_slice(&prefix.encode());

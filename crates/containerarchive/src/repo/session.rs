@@ -10,7 +10,7 @@ use crate::base::random::random_array;
 use crate::base::{Monitor, Problem, SessionId};
 use crate::format::manifest::Manifest;
 use crate::format::names;
-use crate::format::prefix::{Class, ObjectKind, Prefix};
+use crate::format::prefix::{Class, ObjectKind};
 use crate::format::session::SessionInfo;
 use crate::store::{Durability, Held, StoreErrorKind};
 
@@ -39,17 +39,19 @@ impl Session {
         domain: &DomainKeys,
         operation: &str,
     ) -> Result<Self, RepoError> {
+        let id = SessionId(random_array(&*repository.environment.random)?);
+        Self::register_as(id, repository, domain, operation)
+    }
+
+    /// Registers a session under an id that nobody has used.
+    pub(crate) fn register_as(
+        id: SessionId,
+        repository: &Repository,
+        domain: &DomainKeys,
+        operation: &str,
+    ) -> Result<Self, RepoError> {
         let environment = &repository.environment;
-        let id = SessionId(random_array(&*environment.random)?);
-        let prefix = Prefix {
-            kind: ObjectKind::Session,
-            suite: repository.config.suite,
-            class: Class::None,
-            repository: repository.config.repository,
-            domain: domain.id,
-            session: id,
-            salt: random_array(&*environment.random)?,
-        };
+        let prefix = repository.new_prefix(ObjectKind::Session, Class::None, domain.id, id)?;
         let info = SessionInfo {
             operation: operation.to_owned(),
             host: environment.host.clone(),
@@ -136,15 +138,7 @@ impl Session {
         domain: &DomainKeys,
         manifest: &Manifest,
     ) -> Result<Committed, RepoError> {
-        let prefix = Prefix {
-            kind: ObjectKind::Manifest,
-            suite: repository.config.suite,
-            class: Class::None,
-            repository: repository.config.repository,
-            domain: domain.id,
-            session: self.id,
-            salt: random_array(&*repository.environment.random)?,
-        };
+        let prefix = repository.new_prefix(ObjectKind::Manifest, Class::None, domain.id, self.id)?;
         let name = names::manifest(self.id);
         let (secrets, enc) = domain.new_object(&prefix, &*repository.environment.random)?;
         let bytes =

@@ -10,7 +10,7 @@ use crate::compress::{Codec, Compressor, ItemCompression};
 use crate::format::names;
 use crate::format::pack::Record;
 use crate::format::prefix::Class;
-use crate::repo::{DomainKeys, Index, OpenPack, RepoError, Repository, StoredPacks, seal_pack};
+use crate::repo::{DomainKeys, Index, OpenPack, RepoError, Repository, StoredPacks};
 use crate::store::StoreErrorKind;
 
 /// What a writer counted.
@@ -220,10 +220,7 @@ fn seal_and_put(
     session: SessionId,
     pack: OpenPack,
 ) -> Result<Written, RepoError> {
-    let config = &repository.config;
-    let size = repository.settings.pack_size_bytes;
-    let sealed =
-        seal_pack(pack, domain, config.repository, session, config.suite, size, &repository.environment)?;
+    let sealed = repository.seal_pack(pack, domain, session)?;
     let len = match repository.put_pack(&sealed) {
         Err(RepoError::Store(error)) if error.kind == StoreErrorKind::Full => {
             // Its rest may be there; nobody knows the name but us.

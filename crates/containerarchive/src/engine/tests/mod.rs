@@ -1,4 +1,12 @@
 //! Tests of the verbs together, over all stores.
 
+mod damage;
+mod failures;
+mod power;
+// mod pruner;
+mod recipes;
+mod rollback;
 mod round_trips;
+mod secrecy;
+mod sessions;
 mod support;

@@ -1,0 +1,169 @@
+//! Writers and readers beside each other, interrupted ones, and media that cannot be written.
+
+use std::sync::Arc;
+
+use super::support::{ADMIN, Lab, item, noise, sql};
+use crate::base::monitor::RecordingMonitor;
+use crate::base::{NoPins, SilentMonitor};
+use crate::engine::{IngestOptions, ingest};
+use crate::error::ErrorCode;
+use crate::format::names;
+use crate::repo::Session;
+use crate::store::{Capabilities, LocalStore, MemoryStore, ObservedStore, Store, StoreOperation};
+
+#[test]
+fn two_concurrent_ingests_of_one_stream_both_restore() {
+    for encrypted in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let lab = Lab::new(Arc::new(LocalStore::new(folder.path().join("r"))), encrypted, 1);
+        lab.create().unwrap();
+        let content = sql(1, 2_000_000);
+        let ids: Vec<String> = std::thread::scope(|scope| {
+            let runs: Vec<_> = (0..2)
+                .map(|_| scope.spawn(|| lab.ingest(&[("a", &content)]).unwrap().manifest.id.to_string()))
+                .collect();
+            runs.into_iter().map(|run| run.join().unwrap()).collect()
+        });
+        let repository = lab.open().unwrap();
+        for id in ids {
+            assert_eq!(lab.restore_from(&repository, &id, &SilentMonitor).unwrap()["a"], content);
+        }
+    }
+}
+
+#[test]
+fn a_read_only_repository_restores_with_a_warning() {
+    let store = Arc::new(MemoryStore::new());
+    let lab = Lab::new(Arc::<MemoryStore>::clone(&store), true, 1);
+    lab.create().unwrap();
+    let content = noise(1, 10_000);
+    lab.ingest(&[("a", &content)]).unwrap();
+    store.set_read_only(true);
+    let monitor = RecordingMonitor::default();
+    let repository = lab.open_with(ADMIN, &NoPins, &monitor).unwrap();
+    assert_eq!(lab.restore_from(&repository, "latest", &monitor).unwrap()["a"], content);
+    let problems = monitor.problems();
+    assert!(problems.len() == 1 && problems[0].text().contains("could not register"), "{problems:?}");
+}
+
+#[test]
+fn a_session_leaves_no_lock_whether_it_succeeds_or_fails() {
+    let store = Arc::new(MemoryStore::new());
+    let lab = Lab::new(Arc::<MemoryStore>::clone(&store), true, 1);
+    lab.create().unwrap();
+    let locks = || store.names().iter().filter(|name| name.as_str().starts_with("locks/")).count();
+    lab.ingest(&[("a", &noise(1, 100_000))]).unwrap();
+    lab.restore_latest().unwrap();
+    assert_eq!(locks(), 0);
+    struct Broken(usize);
+    impl std::io::Read for Broken {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            if self.0 == 0 {
+                return Err(std::io::Error::other("the source broke"));
+            }
+            let len = buffer.len().min(self.0);
+            buffer[..len].copy_from_slice(&noise(self.0 as u64, len));
+            self.0 -= len;
+            Ok(len)
+        }
+    }
+    let repository = lab.open().unwrap();
+    let snapshots_before = lab.store.head(&names::config()).unwrap();
+    assert!(snapshots_before.is_some());
+    let failed =
+        ingest(&repository, vec![item("a", Broken(300_000))], &IngestOptions::default(), &SilentMonitor);
+    let error = failed.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Source);
+    assert!(error.to_string().contains("'a'") && error.to_string().contains("the source broke"), "{error}");
+    assert_eq!(locks(), 0);
+    let manifests = store.names().iter().filter(|name| name.as_str().starts_with("snapshots/")).count();
+    assert_eq!(manifests, 1);
+}
+
+#[test]
+fn packs_of_a_killed_session_are_adopted_and_not_stored_again() {
+    let local = Capabilities { is_local: true, is_weak: false };
+    let store = Arc::new(MemoryStore::new().with_capabilities(local));
+    let lab = Lab::new(Arc::<MemoryStore>::clone(&store), true, 1);
+    lab.create().unwrap();
+    let content = noise(1, 1_000_000);
+    // A whole ingest, of which a kill left only the session and the packs.
+    lab.ingest(&[("a", &content)]).unwrap();
+    let repository = lab.open().unwrap();
+    let mut dead = Vec::new();
+    for name in store.names() {
+        if name.as_str().starts_with("packs/") && name.as_str().ends_with(".pack") {
+            let mut header = [0; 160];
+            store.get_range(&name, 0, &mut header).unwrap();
+            dead.push(crate::base::SessionId(header[48..64].try_into().unwrap()));
+        }
+        if ["index/", "snapshots/", "replicas/snapshots/"]
+            .iter()
+            .any(|start| name.as_str().starts_with(start))
+        {
+            store.remove(&name);
+        }
+    }
+    dead.dedup();
+    let again = lab.ingest(&[("a", &content)]).unwrap().manifest;
+    assert!(again.new_chunks > 0, "without a dead session's lock nothing is adopted");
+    for name in store.names() {
+        if ["index/", "snapshots/", "replicas/snapshots/"]
+            .iter()
+            .any(|start| name.as_str().starts_with(start))
+        {
+            store.remove(&name);
+        }
+    }
+    let domain = repository.keys.domain(crate::base::DomainId::MAIN).unwrap().unwrap();
+    drop(Session::register_as(dead[0], &repository, &domain, "ingest").unwrap());
+    let adopted = lab.ingest(&[("a", &content)]).unwrap().manifest;
+    assert_eq!((adopted.new_chunks, adopted.stored_size), (0, 0));
+    assert_eq!(lab.restore_latest().unwrap()["a"], content);
+}
+
+#[test]
+fn a_living_sessions_packs_are_not_adopted() {
+    let local = Capabilities { is_local: true, is_weak: false };
+    let store = Arc::new(MemoryStore::new().with_capabilities(local));
+    let lab = Lab::new(Arc::<MemoryStore>::clone(&store), true, 1);
+    lab.create().unwrap();
+    let repository = lab.open().unwrap();
+    let domain = repository.keys.domain(crate::base::DomainId::MAIN).unwrap().unwrap();
+    let living = Session::register(&repository, &domain, "ingest").unwrap();
+    assert_eq!(store.is_held(&names::session(living.id)).unwrap(), Some(true));
+    let content = noise(1, 50_000);
+    lab.ingest(&[("a", &content)]).unwrap();
+    living.end(&repository).unwrap();
+    assert_eq!(lab.restore_latest().unwrap()["a"], content);
+}
+
+#[test]
+fn a_second_ingest_reads_each_packs_table_at_most_once_and_no_chunk() {
+    let store = Arc::new(ObservedStore::new(Arc::new(MemoryStore::new())));
+    let mut lab = Lab::new(Arc::<ObservedStore>::clone(&store), true, 1);
+    lab.pack_size_bytes = 256 << 10;
+    lab.create().unwrap();
+    let content = noise(1, 2_000_000);
+    lab.ingest(&[("a", &content)]).unwrap();
+    store.clear_calls();
+    lab.ingest(&[("a", &content)]).unwrap();
+    let packs: std::collections::BTreeSet<String> = store
+        .calls()
+        .iter()
+        .filter(|call| call.name.contains(".pack"))
+        .map(|call| call.name.clone())
+        .collect();
+    let ranges = store
+        .calls()
+        .iter()
+        .filter(|call| call.operation == StoreOperation::GetRange && call.name.contains(".pack"))
+        .count();
+    assert!(ranges <= 3 * packs.len(), "{ranges} reads of {} packs", packs.len());
+    assert!(
+        store
+            .calls()
+            .iter()
+            .all(|call| call.operation != StoreOperation::Put || !call.name.contains(".pack"))
+    );
+}
