@@ -413,8 +413,11 @@ pub(super) fn list_packs(repository: &Repository) -> Result<BTreeSet<PackId>, Re
     Ok(ids)
 }
 
+/// A segment of a newer version, too, is a cache that this version cannot use.
 fn is_cache_damage(error: &RepoError) -> bool {
-    error.is_damage() || matches!(error, RepoError::Store(error) if error.kind == StoreErrorKind::OutOfRange)
+    error.is_damage()
+        || matches!(error, RepoError::Unusable { .. })
+        || matches!(error, RepoError::Store(error) if error.kind == StoreErrorKind::OutOfRange)
 }
 
 fn report(monitor: &dyn Monitor, id: SegmentId, error: &RepoError) {

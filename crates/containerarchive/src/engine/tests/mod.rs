@@ -3,7 +3,7 @@
 mod damage;
 mod failures;
 mod power;
-// mod pruner;
+mod pruner;
 mod recipes;
 mod rollback;
 mod round_trips;

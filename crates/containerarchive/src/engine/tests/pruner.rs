@@ -1,0 +1,311 @@
+//! Rules W1 to W5 against a pruner that obeys its own rules (P1 to P8) and acts between any two calls of a writer.
+//!
+//! The pruner here is the smallest honest one: it retires every pack that no visible snapshot needs and no open session
+//! wrote, fences every session that is still there, looks again, copies out, and deletes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use super::support::{Lab, START, noise};
+use crate::base::{ChunkId, Kind, NoPins, PackId, RecordId, SessionId, SilentMonitor};
+use crate::engine::{Filter, snapshots};
+use crate::format::names;
+use crate::format::prefix::Class;
+use crate::format::signed::{Fact, Retire, Stop, StopKind};
+use crate::repo::{
+    DomainKeys, OpenPack, PackReader, PackView, RecipeReader, RepoError, Repository, StoredPacks,
+    load_manifests,
+};
+use crate::store::{Durability, MemoryStore, ObservedStore, Store};
+
+/// What a pruner does, in this order; each step once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// P3 and P5: mark, and put the retire record.
+    Retire,
+    /// P6: put fences, voids where there is no manifest, and delete locks.
+    Fence,
+    /// P7: look again, copy out; P8: delete packs and the record.
+    Sweep,
+}
+
+struct Pruner {
+    lab: Lab,
+    retired: BTreeSet<PackId>,
+    marked: BTreeSet<SessionId>,
+    record: RecordId,
+}
+
+impl Pruner {
+    fn new(lab: Lab) -> Self {
+        Self { lab, retired: BTreeSet::new(), marked: BTreeSet::new(), record: RecordId([0xaa; 16]) }
+    }
+
+    fn act(&mut self, step: Step) {
+        let repository = self.lab.open().unwrap();
+        match step {
+            Step::Retire => self.retire(&repository),
+            Step::Fence => fence_all(&repository),
+            Step::Sweep => self.sweep(&repository),
+        }
+    }
+
+    fn retire(&mut self, repository: &Repository) {
+        let packs = all_packs(repository);
+        let open: BTreeSet<SessionId> = sessions(repository).into_iter().collect();
+        let found = load_manifests(repository, &SilentMonitor).unwrap();
+        self.marked = found.snapshots.iter().map(|loaded| loaded.manifest.id).collect();
+        let needed = needed_chunks(repository, None);
+        let mut kept: BTreeSet<ChunkId> = BTreeSet::new();
+        for (id, view) in &packs {
+            let is_needed = view
+                .table
+                .records()
+                .iter()
+                .any(|record| needed.contains(&record.id) && !kept.contains(&record.id));
+            if is_needed {
+                kept.extend(view.table.records().iter().map(|record| record.id));
+            } else if !open.contains(&view.header.prefix.session) {
+                self.retired.insert(*id);
+            }
+        }
+        let record = Retire { created: START, packs: self.retired.iter().copied().collect() };
+        let (name, bytes) =
+            record.seal_record(repository.config.repository, self.record, repository.keys.signer()).unwrap();
+        repository.store.put(&name, &bytes, Durability::Durable).unwrap();
+    }
+
+    fn sweep(&mut self, repository: &Repository) {
+        let needed = needed_chunks(repository, Some(&self.marked));
+        let packs = all_packs(repository);
+        let unmasked: BTreeSet<ChunkId> = packs
+            .iter()
+            .filter(|(id, _)| !self.retired.contains(id))
+            .flat_map(|(_, view)| view.table.records().iter().map(|record| record.id))
+            .collect();
+        let rescue: BTreeSet<ChunkId> = needed.difference(&unmasked).copied().collect();
+        copy_out(repository, &packs, &rescue);
+        for id in &self.retired {
+            let _ = repository.store.delete(&names::idx(*id));
+            let _ = repository.store.delete(&names::pack(*id));
+        }
+        repository.store.delete(&names::record(Retire::KIND, self.record)).unwrap();
+    }
+}
+
+fn domain(repository: &Repository) -> Arc<DomainKeys> {
+    repository.keys.domain(repository.keys.own_domain()).unwrap().unwrap()
+}
+
+fn all_packs(repository: &Repository) -> BTreeMap<PackId, PackView> {
+    let keys = domain(repository);
+    let mut ids = Vec::new();
+    repository
+        .store
+        .list(names::PACKS, &mut |entry| ids.extend(names::pack_id_of(&entry.name, "pack")))
+        .unwrap();
+    ids.into_iter().map(|id| (id, repository.view_pack(id, &keys).unwrap())).collect()
+}
+
+fn sessions(repository: &Repository) -> Vec<SessionId> {
+    let mut ids = Vec::new();
+    repository
+        .store
+        .list(names::LOCKS, &mut |entry| ids.extend(names::id_of::<SessionId>(&entry.name, "json")))
+        .unwrap();
+    ids
+}
+
+/// All chunks that visible snapshots need, but those of `except`.
+fn needed_chunks(repository: &Repository, except: Option<&BTreeSet<SessionId>>) -> BTreeSet<ChunkId> {
+    let packs = all_packs(repository);
+    let mut needed = BTreeSet::new();
+    for loaded in load_manifests(repository, &SilentMonitor).unwrap().snapshots {
+        if except.is_some_and(|except| except.contains(&loaded.manifest.id)) {
+            continue;
+        }
+        for item in &loaded.manifest.items {
+            let mut fetch = |hash| {
+                let id = ChunkId { kind: Kind::Recipe, hash };
+                needed.insert(id);
+                read_chunk(repository, &packs, id)
+            };
+            let mut recipe = RecipeReader::open(item.root, &mut fetch).unwrap();
+            let mut data = Vec::new();
+            while let Some(entry) = recipe.next(&mut fetch).unwrap() {
+                data.push(ChunkId { kind: Kind::Data, hash: entry.hash });
+            }
+            needed.extend(data);
+        }
+    }
+    needed
+}
+
+fn read_chunk(
+    repository: &Repository,
+    packs: &BTreeMap<PackId, PackView>,
+    id: ChunkId,
+) -> Result<Vec<u8>, RepoError> {
+    for view in packs.values() {
+        for (slot, record) in view.table.records().iter().enumerate() {
+            if record.id == id {
+                let (record, offset) = (*record, view.table.get(slot as u32).unwrap().1);
+                let mut stored = vec![0; record.stored_len as usize];
+                repository.store.get_range(&names::pack(view.id), offset, &mut stored)?;
+                let mut plain = Vec::new();
+                let mut reader = PackReader::new(domain(repository));
+                reader.open(view, slot as u32, &record, &mut stored, &mut plain)?;
+                return Ok(plain);
+            }
+        }
+    }
+    Err(RepoError::LostChunk { chunk: id, why: "the pruner does not find it".to_owned() })
+}
+
+/// P7: chunks that became live are stored again, before anything is deleted.
+fn copy_out(repository: &Repository, packs: &BTreeMap<PackId, PackView>, rescue: &BTreeSet<ChunkId>) {
+    let keys = domain(repository);
+    let session = SessionId([0xbb; 16]);
+    let mut stored = StoredPacks::default();
+    for class in [Class::Data, Class::Structure] {
+        let mut pack = OpenPack::new(class, Vec::new());
+        for id in rescue.iter().filter(|id| (id.kind == Kind::Data) == (class == Class::Data)) {
+            let plain = read_chunk(repository, packs, *id).unwrap();
+            pack.push(*id, crate::compress::Codec::None, &plain, plain.len() as u32);
+        }
+        if !pack.is_empty() {
+            let sealed = repository.seal_pack(pack, &keys, session).unwrap();
+            let len = repository.put_pack(&sealed).unwrap();
+            stored.add(sealed.id, len, sealed.class, &sealed.records);
+        }
+    }
+    stored.publish(repository, &keys, session).unwrap();
+}
+
+/// S4 for every session that is there.
+fn fence_all(repository: &Repository) {
+    let id = repository.config.repository;
+    for session in sessions(repository) {
+        let stop = Stop { session, created: START };
+        let (name, bytes) = StopKind::Fence.seal(id, &stop, repository.keys.signer()).unwrap();
+        repository.store.put(&name, &bytes, Durability::Durable).unwrap();
+        if repository.store.head(&names::manifest(session)).unwrap().is_none() {
+            let (name, bytes) = StopKind::Void.seal(id, &stop, repository.keys.signer()).unwrap();
+            repository.store.put(&name, &bytes, Durability::Durable).unwrap();
+        }
+        let _ = repository.store.delete(&names::session(session));
+    }
+}
+
+struct Scene {
+    base: MemoryStore,
+    lab: Lab,
+    kept: Vec<u8>,
+    content: Vec<u8>,
+}
+
+/// One snapshot that stays, and packs of one that was forgotten, which the next ingest would like to use.
+fn scene(encrypted: bool) -> Scene {
+    let store = Arc::new(MemoryStore::new());
+    let lab = Lab::new(Arc::<MemoryStore>::clone(&store), encrypted, 8);
+    lab.create().unwrap();
+    let (kept, content) = (noise(1, 30_000), noise(2, 40_000));
+    lab.ingest(&[("kept", &kept)]).unwrap();
+    let forgotten = lab.ingest(&[("a", &content)]).unwrap().manifest.id;
+    let repository = lab.open().unwrap();
+    let forget = crate::format::signed::Forget { created: START, snapshots: vec![forgotten] };
+    let (name, bytes) = forget
+        .seal_record(repository.config.repository, RecordId([1; 16]), repository.keys.signer())
+        .unwrap();
+    store.put(&name, &bytes, Durability::Durable).unwrap();
+    store.remove(&names::replica(&names::manifest(forgotten)));
+    store.remove(&names::manifest(forgotten));
+    Scene { base: store.fork(), lab, kept, content }
+}
+
+/// One ingest, with the pruner's steps before the given calls. Returns whether it was acknowledged, and its calls.
+fn run(scene: &Scene, script: &[(usize, Step)], what: &str) -> (bool, usize) {
+    let inner: Arc<dyn Store> = Arc::new(scene.base.fork());
+    let observed = Arc::new(ObservedStore::new(Arc::clone(&inner)));
+    let pruner = Mutex::new(Pruner::new(scene.lab.on(Arc::clone(&inner))));
+    let todo = Mutex::new(script.to_vec());
+    observed.set_before(move |call| {
+        let mut todo = todo.lock().unwrap();
+        while todo.first().is_some_and(|(index, _)| *index <= call.index) {
+            let (_, step) = todo.remove(0);
+            pruner.lock().unwrap().act(step);
+        }
+        Ok(())
+    });
+    let lab = scene.lab.on(Arc::<ObservedStore>::clone(&observed));
+    let result = lab.ingest(&[("a", &scene.content)]);
+    let calls = observed.calls().len();
+    observed.clear_hooks();
+    check(scene, inner, result.as_ref().ok().map(|report| report.manifest.id), what);
+    (result.is_ok(), calls)
+}
+
+/// No visible snapshot lacks a chunk, what was acknowledged is visible, and the next ingest works.
+fn check(scene: &Scene, store: Arc<dyn Store>, acknowledged: Option<SessionId>, what: &str) {
+    let lab = scene.lab.on(store);
+    let repository = lab.open().unwrap();
+    let found = snapshots(&repository, &NoPins, &SilentMonitor).unwrap();
+    assert!(found.damaged().is_empty(), "{what}: {:?}", found.damaged());
+    let ids: Vec<SessionId> = found.matching(&Filter::default()).map(|loaded| loaded.manifest.id).collect();
+    assert!(
+        acknowledged.is_none_or(|id| ids.contains(&id)),
+        "{what}: an acknowledged snapshot is not visible"
+    );
+    for id in &ids {
+        let items = lab.restore_from(&repository, &id.to_hex(), &SilentMonitor);
+        let items = items.unwrap_or_else(|error| panic!("{what}: {error}"));
+        let expected = if items.contains_key("kept") { &scene.kept } else { &scene.content };
+        assert!(items.values().all(|content| content == expected), "{what}");
+    }
+    assert_eq!(
+        ids.len(),
+        1 + usize::from(acknowledged.is_some()),
+        "{what}: an unacknowledged snapshot stays"
+    );
+    lab.ingest(&[("a", &scene.content)]).unwrap_or_else(|error| panic!("{what}: next ingest: {error}"));
+    assert!(lab.restore_latest().unwrap()["a"] == scene.content, "{what}: next");
+}
+
+fn is_long() -> bool {
+    std::env::var_os("CONTAINERARCHIVE_TEST_LONG").is_some()
+}
+
+#[test]
+fn a_pruner_at_any_points_of_an_ingest_takes_no_chunk_from_an_acknowledged_snapshot() {
+    for encrypted in [false, true] {
+        let scene = scene(encrypted);
+        let (done, calls) = run(&scene, &[], "no pruner");
+        assert!(done);
+        // A step behind the last call never happens; the writer then met only what came before.
+        let stride = if is_long() { 1 } else { 3 };
+        let (mut acknowledged, mut refused) = (0, 0);
+        for retire in 0..calls {
+            for fence in (retire..=calls).step_by(stride) {
+                for sweep in (fence..=calls + 1).step_by(stride) {
+                    let script = [(retire, Step::Retire), (fence, Step::Fence), (sweep, Step::Sweep)];
+                    let what = format!("encrypted {encrypted}, {script:?} of {calls}");
+                    if run(&scene, &script, &what).0 { acknowledged += 1 } else { refused += 1 }
+                }
+            }
+        }
+        println!("{calls} calls: {acknowledged} acknowledged, {refused} refused");
+        assert!(acknowledged > 0);
+    }
+}
+
+#[test]
+fn fences_alone_make_a_writer_commit_under_a_new_session() {
+    let scene = scene(true);
+    let (_, calls) = run(&scene, &[], "no pruner");
+    let mut acknowledged = 0;
+    for fence in 0..calls {
+        acknowledged += usize::from(run(&scene, &[(fence, Step::Fence)], &format!("fence at {fence}")).0);
+    }
+    // Its packs are all there, so being fenced once never costs the snapshot.
+    assert_eq!(acknowledged, calls);
+}
