@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use super::pipeline::{Pool, Ticket, Writer};
 use crate::base::limits::{MAX_ITEMS, MAX_TAGS, MAX_TEXT_BYTES};
-use crate::base::{ChunkHash, ChunkId, Kind, Monitor, NoPins, Pins, Problem, Progress, SessionId, Timestamp};
+use crate::base::{
+    ChunkHash, ChunkId, Kind, Monitor, NoPins, Pins, Problem, Progress, SessionId, SilentMonitor, Timestamp,
+};
 use crate::chunk::{Batch, ChunkReader, Chunker};
 use crate::compress::{Codec, Compressor, ItemCompression};
 use crate::error::Error;
@@ -338,7 +340,7 @@ impl<'env> Ingest<'env, '_> {
         series: String,
         begun: Instant,
     ) -> Result<IngestReport, Error> {
-        let mut manifest = self.describe(session.id, writer, items, series)?;
+        let mut manifest = self.describe(session.id, writer, items, series);
         let mut session = session;
         for _ in 0..COMMIT_TRIES {
             manifest.id = session.id;
@@ -405,17 +407,11 @@ impl<'env> Ingest<'env, '_> {
         Ok(session)
     }
 
-    fn describe(
-        &self,
-        id: SessionId,
-        writer: &Writer<'env>,
-        items: Vec<Item>,
-        series: String,
-    ) -> Result<Manifest, Error> {
-        self.warn_of_new_series(&series)?;
+    fn describe(&self, id: SessionId, writer: &Writer<'env>, items: Vec<Item>, series: String) -> Manifest {
+        self.warn_of_new_series(&series);
         let now = self.repository.environment.clock.now();
         let counters = writer.counters;
-        Ok(Manifest {
+        Manifest {
             version: 1,
             id,
             created_at: now,
@@ -432,15 +428,16 @@ impl<'env> Ingest<'env, '_> {
             user: self.repository.environment.user.clone(),
             duration_ms: 0,
             previous: Vec::new(),
-        })
+        }
     }
 
     /// Dated names make a new series each day, which retention then never thins: say so at the first one.
-    fn warn_of_new_series(&self, series: &str) -> Result<(), Error> {
+    fn warn_of_new_series(&self, series: &str) {
         if self.repository.keys.capability() != Capability::Admin {
-            return Ok(());
+            return;
         }
-        let found = load_manifests(self.repository, &crate::base::SilentMonitor)?;
+        // Only for a hint: what is damaged is told by those who read snapshots.
+        let Ok(found) = load_manifests(self.repository, &SilentMonitor) else { return };
         let is_first = !found.snapshots.is_empty()
             && found.snapshots.iter().all(|loaded| loaded.manifest.series != series);
         if is_first {
@@ -449,7 +446,6 @@ impl<'env> Ingest<'env, '_> {
             );
             self.monitor.problem(&Problem::Warning { text });
         }
-        Ok(())
     }
 }
 

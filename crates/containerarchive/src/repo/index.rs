@@ -12,7 +12,7 @@ use super::segment_reader::{Pages, SegmentReader};
 use super::{RepoError, Repository};
 use crate::base::{ChunkId, Kind, Monitor, PackId, Problem, SegmentId};
 use crate::format::names;
-use crate::format::pack::Record;
+use crate::format::pack::{HEADER_LEN, PackHeader, Record};
 use crate::format::segment::{Key, SegmentPack, key_of};
 use crate::store::StoreErrorKind;
 
@@ -382,9 +382,10 @@ impl Index {
                 Some(view) => view,
                 None => match repository.view_pack(id, &self.domain) {
                     Ok(view) => view,
-                    // Another domain's packs look like this too, and are none of our business.
                     Err(error) if error.is_damage() => {
-                        self.bad.insert(id, error.to_string());
+                        if !is_of_other_domain(repository, id, &self.domain)? {
+                            self.bad.insert(id, error.to_string());
+                        }
                         continue;
                     }
                     Err(error) => return Err(error),
@@ -404,6 +405,18 @@ impl Index {
         }
         Ok(unnamed)
     }
+}
+
+/// Whether a pack is an intact one of another domain, and so none of our business.
+fn is_of_other_domain(repository: &Repository, id: PackId, own: &DomainKeys) -> Result<bool, RepoError> {
+    let mut header = [0; HEADER_LEN];
+    if repository.store.get_range(&names::pack(id), 0, &mut header).is_err() {
+        return Ok(false);
+    }
+    let config = &repository.config;
+    let Ok(header) = PackHeader::parse(&header, config.suite, config.repository) else { return Ok(false) };
+    let keys = repository.keys.domain(header.prefix.domain)?;
+    Ok(keys.is_some_and(|keys| keys.id != own.id && repository.view_pack(id, &keys).is_ok()))
 }
 
 /// Ids of all packs in the store.

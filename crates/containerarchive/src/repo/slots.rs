@@ -107,6 +107,9 @@ pub(super) fn open_one(
         let text = damaged.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         return Err(RepoError::DamagedSlot { object: names::KEYS.to_owned(), given, text });
     }
+    if slots.is_empty() {
+        return Err(RepoError::Missing { object: format!("every key slot in {}/", names::KEYS) });
+    }
     let damaged = damaged.iter().map(object_of).collect();
     Err(RepoError::WrongKey { given, slots: slots.len(), damaged, location: store.location() })
 }
