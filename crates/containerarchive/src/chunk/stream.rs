@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::Chunker;
 
-/// What a buffer holds at least, so that reads are large and the copy of the unfinished tail is rare.
-const BATCH_BYTES: usize = 4 << 20;
+/// What a batch holds at least beside one largest chunk, so that the copy of the unfinished tail is rare enough.
+const LEAST_BYTES: usize = 256 << 10;
 
 /// Consecutive chunks of a stream in one buffer. Made to be filled again and again.
 #[derive(Default)]
@@ -54,12 +54,13 @@ impl Batch {
 
 /// Cuts a stream.
 ///
-/// Cuts depend on the stream's bytes only, never on how `source` divides them into reads. Memory: each batch in
-/// circulation holds the larger of 4 MiB and twice the largest chunk, plus 16 bytes for each chunk; the reader
-/// keeps at most one largest chunk besides.
+/// Cuts depend on the stream's bytes only, never on how `source` divides them into reads, or on the size of batches.
+/// Memory: each batch in circulation holds its bytes and 16 for each chunk; the reader keeps at most one largest chunk
+/// besides.
 pub struct ChunkReader<'a, R> {
     chunker: &'a Chunker,
     source: R,
+    batch_bytes: usize,
     carry: Vec<u8>,
     state: State,
 }
@@ -72,10 +73,12 @@ enum State {
 }
 
 impl<'a, R: Read> ChunkReader<'a, R> {
-    /// Cuts `source` from its current place to its end.
+    /// Cuts `source` from its current place to its end, into batches of `batch_bytes`, or a little more than the
+    /// largest chunk if that is more.
     #[must_use]
-    pub fn new(chunker: &'a Chunker, source: R) -> Self {
-        Self { chunker, source, carry: Vec::new(), state: State::Reading }
+    pub fn new(chunker: &'a Chunker, source: R, batch_bytes: usize) -> Self {
+        let batch_bytes = batch_bytes.max(chunker.params().max() + LEAST_BYTES);
+        Self { chunker, source, batch_bytes, carry: Vec::new(), state: State::Reading }
     }
 
     /// Fills `batch` with the next chunks, at least one; false and an empty batch at the end of the stream.
@@ -86,9 +89,8 @@ impl<'a, R: Read> ChunkReader<'a, R> {
     /// stream must not be taken as whole: every later call fails, too.
     pub fn next_batch(&mut self, batch: &mut Batch) -> io::Result<bool> {
         batch.ranges.clear();
-        let target = BATCH_BYTES.max(2 * self.chunker.params().max());
         // The length stays at the target, so that a recycled buffer is not zeroed again.
-        batch.buffer.resize(target, 0);
+        batch.buffer.resize(self.batch_bytes, 0);
         let filled = self.fill(&mut batch.buffer)?;
         let at_end = self.state == State::Ended;
         let mut start = 0;
@@ -130,6 +132,9 @@ mod tests {
     use super::super::{ChunkParams, GearTable};
     use super::*;
 
+    /// More than one batch of the sizes tested here.
+    const LARGE: usize = 4 << 20;
+
     /// Gives the stream in pieces of random size, with interruptions, and fails when only `fails_at` bytes are left.
     struct Choppy<'a> {
         rest: &'a [u8],
@@ -158,7 +163,7 @@ mod tests {
     }
 
     fn read_all(chunker: &Chunker, source: impl Read) -> Vec<Vec<u8>> {
-        let mut reader = ChunkReader::new(chunker, source);
+        let mut reader = ChunkReader::new(chunker, source, 0);
         let mut batch = Batch::new();
         let mut chunks = Vec::new();
         while reader.next_batch(&mut batch).unwrap() {
@@ -192,8 +197,8 @@ mod tests {
         let chunker = Chunker::new(params, GearTable::published());
         assert!(read_all(&chunker, io::empty()).is_empty());
         let mut random = Random(5);
-        let noise: Vec<u8> = (0..BATCH_BYTES + 2).map(|_| random.next() as u8).collect();
-        for length in [1, 2, 63, 64, 65, 1023, 1024, 1025, BATCH_BYTES - 1, BATCH_BYTES, BATCH_BYTES + 1] {
+        let noise: Vec<u8> = (0..LARGE + 2).map(|_| random.next() as u8).collect();
+        for length in [1, 2, 63, 64, 65, 1023, 1024, 1025, LARGE - 1, LARGE, LARGE + 1] {
             let chunks = read_all(&chunker, &noise[..length]);
             assert!(chunks.concat() == noise[..length], "length {length}");
         }
@@ -204,7 +209,7 @@ mod tests {
         let chunker = Chunker::new(ChunkParams::default(), GearTable::published());
         let stream = vec![1; 6 << 20];
         let source = Choppy { rest: &stream, random: Random(1), largest: 1 << 20, fails_at: Some(1 << 19) };
-        let mut reader = ChunkReader::new(&chunker, source);
+        let mut reader = ChunkReader::new(&chunker, source, LARGE);
         let mut batch = Batch::new();
         assert!(reader.next_batch(&mut batch).unwrap());
         assert_eq!(reader.next_batch(&mut batch).unwrap_err().kind(), ErrorKind::ConnectionReset);

@@ -32,11 +32,14 @@ enum Step {
     Void,
     /// S4: delete the locks.
     Unlock,
-    /// P7: look again, copy out; P8: delete packs and the record.
+    /// P7: look again, copy out.
+    LookAgain,
+    /// P8: delete packs and the record.
     Sweep,
 }
 
-const STEPS: [Step; 6] = [Step::Retire, Step::Fence, Step::Look, Step::Void, Step::Unlock, Step::Sweep];
+const STEPS: [Step; 7] =
+    [Step::Retire, Step::Fence, Step::Look, Step::Void, Step::Unlock, Step::LookAgain, Step::Sweep];
 
 struct Pruner {
     lab: Lab,
@@ -78,6 +81,7 @@ impl Pruner {
                     let _ = repository.store.delete(&names::session(*id));
                 }
             }
+            Step::LookAgain => self.look_again(&repository),
             Step::Sweep => self.sweep(&repository),
         }
     }
@@ -107,7 +111,7 @@ impl Pruner {
         repository.store.put(&name, &bytes, Durability::Durable).unwrap();
     }
 
-    fn sweep(&mut self, repository: &Repository) {
+    fn look_again(&self, repository: &Repository) {
         let needed = needed_chunks(repository, Some(&self.marked));
         let packs = all_packs(repository);
         let unmasked: BTreeSet<ChunkId> = packs
@@ -117,6 +121,9 @@ impl Pruner {
             .collect();
         let rescue: BTreeSet<ChunkId> = needed.difference(&unmasked).copied().collect();
         copy_out(repository, &packs, &rescue);
+    }
+
+    fn sweep(&self, repository: &Repository) {
         for id in &self.retired {
             let _ = repository.store.delete(&names::idx(*id));
             let _ = repository.store.delete(&names::pack(*id));
@@ -304,10 +311,10 @@ fn script(points: &[usize]) -> Vec<(usize, Step)> {
     points.iter().copied().zip(STEPS).collect()
 }
 
-/// `count` times six points in order, from 0 up to `end`.
+/// `count` times a point for each step, in order, from 0 up to `end`.
 fn random_points(seed: u64, count: usize, end: usize) -> impl Iterator<Item = Vec<usize>> {
     (0..count as u64).map(move |number| {
-        let random = noise(seed.wrapping_mul(1 << 32).wrapping_add(number), 6 * 8);
+        let random = noise(seed.wrapping_mul(1 << 32).wrapping_add(number), STEPS.len() * 8);
         let mut points: Vec<usize> = random
             .chunks(8)
             .map(|bytes| (u64::from_le_bytes(bytes.try_into().unwrap()) % (end as u64 + 1)) as usize)
@@ -324,7 +331,7 @@ fn points_around_the_commit(start: usize, end: usize) -> Vec<Vec<usize>> {
         for look in fence..=end {
             for void in look..=end {
                 for unlock in void..=end {
-                    all.push(vec![(fence * 7 + look) % start, fence, look, void, unlock, unlock]);
+                    all.push(vec![(fence * 7 + look) % start, fence, look, void, unlock, unlock, unlock]);
                 }
             }
         }
@@ -340,7 +347,7 @@ fn a_pruner_at_any_points_of_an_ingest_takes_no_chunk_from_an_acknowledged_snaps
         let (done, calls) = run(&scene, &[], "no pruner");
         assert!(done);
         let commit = calls - if long { 25 } else { 13 };
-        let random = random_points(seed, if long { 100_000 } else { 1500 }, calls);
+        let random = random_points(seed, if long { 100_000 } else { 2500 }, calls);
         let (mut acknowledged, mut refused) = (0, 0);
         for points in random.chain(points_around_the_commit(commit, calls)) {
             let script = script(&points);

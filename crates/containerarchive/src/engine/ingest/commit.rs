@@ -1,0 +1,110 @@
+//! The end of an ingest (W5): the manifest, and again under a new session if an admin's maintenance took this one for dead.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::IngestReport;
+use crate::base::{Monitor, PackId, Problem, SessionId, SilentMonitor, Timestamp};
+use crate::error::Error;
+use crate::format::manifest::Manifest;
+use crate::format::slot::Capability;
+use crate::repo::{Committed, DomainKeys, RepoError, Repository, Session, load_manifests, newest_of_domain};
+
+/// How often a fenced commit is tried under a new session.
+const COMMIT_TRIES: usize = 3;
+
+/// What a commit needs.
+pub(super) struct Commit<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) domain: &'a Arc<DomainKeys>,
+    pub(super) time: Option<Timestamp>,
+    pub(super) monitor: &'a dyn Monitor,
+    pub(super) begun: Instant,
+}
+
+impl Commit<'_> {
+    /// Commits, and ends the session.
+    pub(super) fn run(
+        &self,
+        session: Session,
+        used_packs: &HashSet<PackId>,
+        mut manifest: Manifest,
+    ) -> Result<IngestReport, Error> {
+        self.warn_of_new_series(&manifest.series);
+        let mut session = session;
+        for _ in 0..COMMIT_TRIES {
+            manifest.id = session.id;
+            match self.try_commit(&session, &mut manifest) {
+                Ok(Committed::Acknowledged) => {
+                    // The snapshot exists; a lock that cannot be deleted is cleared by whoever finds it dead.
+                    if let Err(error) = session.end(self.repository) {
+                        let text = format!("the session's lock stays: {error}");
+                        self.monitor.problem(&Problem::Warning { text });
+                    }
+                    return Ok(IngestReport { manifest });
+                }
+                Ok(Committed::Fenced) => {
+                    let fenced = session.id;
+                    let _ = session.end(self.repository);
+                    session = self.register_again(fenced, used_packs)?;
+                }
+                Err(error) => {
+                    let _ = session.end(self.repository);
+                    return Err(error);
+                }
+            }
+        }
+        let id = session.id;
+        let _ = session.end(self.repository);
+        let why = format!("it was fenced {COMMIT_TRIES} times; ingest again");
+        Err(RepoError::Fenced { session: id, why }.into())
+    }
+
+    fn try_commit(&self, session: &Session, manifest: &mut Manifest) -> Result<Committed, Error> {
+        let now = self.repository.environment.clock.now();
+        let previous = newest_of_domain(self.repository, self.domain.id)?;
+        manifest.previous = previous.into_iter().map(|(link, _)| link).collect();
+        manifest.committed_at = now;
+        manifest.created_at = self.time.unwrap_or(now);
+        manifest.duration_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(session.commit(self.repository, self.domain, manifest)?)
+    }
+
+    /// W1 again, and W2 for every pack that the snapshot refers to.
+    fn register_again(&self, fenced: SessionId, used_packs: &HashSet<PackId>) -> Result<Session, Error> {
+        let domain = Arc::clone(self.domain);
+        let (session, mut index) = Session::register_writer(self.repository, domain, "ingest", self.monitor)?;
+        for pack in used_packs {
+            let why = if index.is_retired(pack) {
+                format!("pack {pack} was retired meanwhile")
+            } else {
+                match index.view(self.repository, *pack) {
+                    Ok(Some(_)) => continue,
+                    Ok(None) => format!("pack {pack} is gone"),
+                    Err(error) => error.to_string(),
+                }
+            };
+            let _ = session.end(self.repository);
+            return Err(RepoError::Fenced { session: fenced, why: format!("{why}; ingest again") }.into());
+        }
+        Ok(session)
+    }
+
+    /// Dated names make a new series each day, which retention then never thins: say so at the first one.
+    fn warn_of_new_series(&self, series: &str) {
+        if self.repository.keys.capability() != Capability::Admin {
+            return;
+        }
+        // Only for a hint: what is damaged is told by those who read snapshots.
+        let Ok(found) = load_manifests(self.repository, &SilentMonitor) else { return };
+        let is_first = !found.snapshots.is_empty()
+            && found.snapshots.iter().all(|loaded| loaded.manifest.series != series);
+        if is_first {
+            let text = format!(
+                "this is the first snapshot of the series '{series}', beside others: if the name holds a date, give a fixed one with --series, so that retention compares them"
+            );
+            self.monitor.problem(&Problem::Warning { text });
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Streams in, one snapshot out.
+
+mod commit;
+mod sources;
+mod write;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::commit::Commit;
+use self::sources::Sources;
+use self::write::{ItemPlan, Write};
+use super::pipeline::{Counters, Pool, Writer};
+use crate::base::limits::{MAX_ITEMS, MAX_TAGS, MAX_TEXT_BYTES};
+use crate::base::{Monitor, NoPins, Pins, SessionId, Timestamp};
+use crate::chunk::Chunker;
+use crate::compress::Compressor;
+use crate::error::Error;
+use crate::format::manifest::{Item, Manifest, check_item_name, clashing_name, is_good_text};
+use crate::repo::{Index, RepoError, Repository, Session, adopt_packs};
+use crate::store::StoreErrorKind;
+
+/// Longest series that is made from item names.
+const MAX_DEFAULT_SERIES_BYTES: usize = 1024;
+
+/// One stream to store.
+pub struct IngestItem<'a> {
+    /// A relative path, unique in the snapshot.
+    pub name: String,
+    /// The user's word for what it is.
+    pub item_type: String,
+    /// The content; read to its end.
+    pub source: Box<dyn Read + Send + 'a>,
+    /// Its length in bytes where known, for progress.
+    pub size_hint: Option<u64>,
+}
+
+/// How to ingest.
+pub struct IngestOptions<'a> {
+    /// Tags of the snapshot.
+    pub tags: BTreeMap<String, String>,
+    /// The series; `None`: the item names.
+    pub series: Option<String>,
+    /// The time that the snapshot stands for; `None`: now.
+    pub time: Option<Timestamp>,
+    /// Worker threads; 1 runs everything in the caller.
+    pub threads: usize,
+    /// The client's notes.
+    pub pins: &'a dyn Pins,
+}
+
+impl Default for IngestOptions<'_> {
+    fn default() -> Self {
+        Self { tags: BTreeMap::new(), series: None, time: None, threads: 1, pins: &NoPins }
+    }
+}
+
+/// A snapshot that was acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestReport {
+    /// Its description.
+    pub manifest: Manifest,
+}
+
+/// Stores the items as one snapshot. They are read concurrently, each on a thread of its own; with one thread, one after
+/// the other in the caller.
+///
+/// Memory: some ten batches of 4 MiB (of several items: smaller ones, each more than the largest chunk) and what is
+/// compressed of them, and up to four packs.
+///
+/// # Errors
+/// A source failed, or the repository; there is then no snapshot, and what was stored is used again or pruned.
+pub fn ingest<'a>(
+    repository: &'a Repository,
+    items: Vec<IngestItem<'a>>,
+    options: &IngestOptions<'_>,
+    monitor: &'a dyn Monitor,
+) -> Result<IngestReport, Error> {
+    check(&items, options)?;
+    let begun = Instant::now();
+    let domain_id = repository.keys.own_domain();
+    let domain = repository.keys.domain(domain_id).map_err(RepoError::from)?;
+    let domain = domain.ok_or(RepoError::NeedsAdmin { what: "writing to another domain" })?;
+    let series = options.series.clone().unwrap_or_else(|| default_series(&items));
+    let gear = domain.gear_table().map_err(RepoError::from)?;
+    let chunker = Chunker::new(repository.config.chunking, gear);
+    let (session, index) = Session::register_writer(repository, Arc::clone(&domain), "ingest", monitor)?;
+    let done = std::thread::scope(|scope| {
+        let pool = Pool::new(scope, options.threads, Compressor::new);
+        let (sources, items) = Sources::start(scope, &chunker, items, options.threads);
+        let write = Write { repository, domain: &domain, threads: options.threads, monitor, pool };
+        let commit = Commit { repository, domain: &domain, time: options.time, monitor, begun };
+        run(&write, &commit, session, index, sources, items, |items, counters| {
+            describe(repository, options, items, series, counters)
+        })
+    });
+    let report = done?;
+    let seen = [(domain_id, report.manifest.id, report.manifest.committed_at)];
+    repository.remember(options.pins, &seen, monitor);
+    Ok(report)
+}
+
+fn check(items: &[IngestItem<'_>], options: &IngestOptions<'_>) -> Result<(), Error> {
+    if items.is_empty() || items.len() > MAX_ITEMS {
+        return Err(Error::ItemCount { count: items.len(), limit: MAX_ITEMS });
+    }
+    for item in items {
+        check_item_name(&item.name)
+            .map_err(|source| Error::ItemName { name: item.name.clone(), why: source.to_string() })?;
+    }
+    if let Some(name) = clashing_name(items.iter().map(|item| item.name.as_str())) {
+        let why = "another item has the same name, or is a folder of it".to_owned();
+        return Err(Error::ItemName { name: name.to_owned(), why });
+    }
+    if options.tags.len() > MAX_TAGS {
+        return Err(Error::Text {
+            what: "the number of tags",
+            why: format!("there are more than {MAX_TAGS}"),
+        });
+    }
+    let tags = options.tags.iter().flat_map(|(key, value)| [("a tag", key), ("a tag", value)]);
+    let texts = tags.chain(options.series.iter().map(|series| ("the series", series)));
+    for (what, text) in texts.chain(items.iter().map(|item| ("an item's type", &item.item_type))) {
+        if !is_good_text(text) {
+            let why = format!("it has control characters or more than {MAX_TEXT_BYTES} bytes");
+            return Err(Error::Text { what, why });
+        }
+    }
+    if options.tags.keys().any(String::is_empty) {
+        return Err(Error::Text { what: "a tag", why: "its key is empty".to_owned() });
+    }
+    if options.time.is_some_and(|time| !time.is_storable()) {
+        return Err(Error::Text { what: "the time", why: "it is not from 1970 to 9999".to_owned() });
+    }
+    Ok(())
+}
+
+/// The set of item names.
+fn default_series(items: &[IngestItem<'_>]) -> String {
+    let mut names: Vec<&str> = items.iter().map(|item| item.name.as_str()).collect();
+    names.sort_unstable();
+    let mut series = names.join(",");
+    if series.len() > MAX_DEFAULT_SERIES_BYTES {
+        let digest = data_encoding::HEXLOWER.encode(&crate::crypto::blake3_256(series.as_bytes())[..8]);
+        series.truncate(series.floor_char_boundary(MAX_DEFAULT_SERIES_BYTES));
+        series = format!("{series}… {digest}");
+    }
+    series
+}
+
+/// Adopts, writes, commits; ends the session whatever happens.
+fn run<'env>(
+    write: &Write<'env>,
+    commit: &Commit<'_>,
+    session: Session,
+    index: Index,
+    sources: Sources<'_>,
+    items: Vec<ItemPlan>,
+    describe: impl FnOnce(Vec<Item>, Counters) -> Manifest,
+) -> Result<IngestReport, Error> {
+    let repository = write.repository;
+    let adopted = match adopt_packs(repository, write.domain, &index, session.id, write.monitor) {
+        Ok(adopted) => adopted,
+        Err(error) => {
+            let _ = session.end(repository);
+            return Err(error.into());
+        }
+    };
+    let domain = Arc::clone(write.domain);
+    let mut writer =
+        Writer::new(repository, domain, session.id, index, adopted, write.threads, write.monitor);
+    match write.all(&mut writer, sources, items) {
+        Ok(items) => commit.run(session, writer.used_packs(), describe(items, writer.counters)),
+        Err(error) => {
+            writer.abandon(error.is_full());
+            let _ = session.end(repository);
+            Err(error)
+        }
+    }
+}
+
+/// The manifest, but for what is only known at its commit.
+fn describe(
+    repository: &Repository,
+    options: &IngestOptions<'_>,
+    items: Vec<Item>,
+    series: String,
+    counters: Counters,
+) -> Manifest {
+    let now = repository.environment.clock.now();
+    Manifest {
+        version: 1,
+        id: SessionId([0; 16]),
+        created_at: now,
+        committed_at: now,
+        series,
+        tags: options.tags.clone(),
+        original_size: items.iter().map(|item| item.size).sum(),
+        stored_size: counters.stored_bytes,
+        chunk_count: counters.new_chunks + counters.reused_chunks,
+        new_chunks: counters.new_chunks,
+        reused_chunks: counters.reused_chunks,
+        items,
+        host: repository.environment.host.clone(),
+        user: repository.environment.user.clone(),
+        duration_ms: 0,
+        previous: Vec::new(),
+    }
+}
+
+impl Error {
+    /// Whether the store has no space left.
+    fn is_full(&self) -> bool {
+        matches!(self, Self::Repo(RepoError::Store(error)) if error.kind == StoreErrorKind::Full)
+    }
+}

@@ -1,0 +1,197 @@
+//! The middle of an ingest: hash on the pool, look up here in order, compress on the pool, pack here in order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::sources::{Event, Sources};
+use crate::base::{ChunkHash, ChunkId, Kind, Monitor, Progress};
+use crate::chunk::Batch;
+use crate::compress::{Codec, Compressor, ItemCompression};
+use crate::engine::pipeline::{Pool, Ticket, Writer};
+use crate::error::Error;
+use crate::format::manifest::{Content, Item};
+use crate::format::node::{LeafEntry, Sums};
+use crate::repo::{DomainKeys, RecipeBuilder, Repository};
+
+/// An item whose source is read elsewhere.
+pub(super) struct ItemPlan {
+    pub(super) name: String,
+    pub(super) item_type: String,
+    pub(super) size_hint: Option<u64>,
+}
+
+/// What writing needs.
+pub(super) struct Write<'env> {
+    pub(super) repository: &'env Repository,
+    pub(super) domain: &'env Arc<DomainKeys>,
+    pub(super) threads: usize,
+    pub(super) monitor: &'env dyn Monitor,
+    pub(super) pool: Pool<'env, Compressor>,
+}
+
+/// An item on its way.
+struct OpenItem {
+    plan: ItemPlan,
+    progress: Progress,
+    compression: Arc<ItemCompression>,
+    recipe: RecipeBuilder,
+}
+
+/// A chunk that was compressed.
+struct Packed {
+    id: ChunkId,
+    codec: Codec,
+    start: usize,
+    end: usize,
+    plain_len: u32,
+}
+
+/// The new chunks of a batch, compressed, and the batch for its next filling.
+struct PackedBatch {
+    batch: Batch,
+    text: Vec<u8>,
+    chunks: Vec<Packed>,
+}
+
+/// A batch and the hashes of its chunks.
+type HashedBatch = (Batch, Vec<ChunkHash>);
+
+/// Batches on the pool, in the order in which they came; those of one item are in its order.
+#[derive(Default)]
+struct Queues {
+    hashing: VecDeque<(usize, Ticket<HashedBatch>)>,
+    compressing: VecDeque<Ticket<PackedBatch>>,
+}
+
+impl<'env> Write<'env> {
+    /// Stores all items; what they refer to is durable and named when it returns.
+    pub(super) fn all(
+        &self,
+        writer: &mut Writer<'env>,
+        mut sources: Sources<'_>,
+        items: Vec<ItemPlan>,
+    ) -> Result<Vec<Item>, Error> {
+        writer.publish_adopted()?;
+        let mut items: Vec<OpenItem> = items.into_iter().map(|plan| self.open(plan)).collect();
+        // With one thread jobs are done when they are submitted, and waiting for more would only take memory.
+        let window = if self.threads <= 1 { 0 } else { self.threads };
+        let mut queues = Queues::default();
+        while let Some(Event { item, content }) = sources.next() {
+            if self.monitor.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let content =
+                content.map_err(|source| Error::Source { item: items[item].plan.name.clone(), source })?;
+            let Some(batch) = content else { continue };
+            items[item].progress.done_bytes += batch.content_bytes() as u64;
+            queues.hashing.push_back((item, self.hash(batch)));
+            self.drain(writer, &mut sources, &mut items, &mut queues, window)?;
+        }
+        self.drain(writer, &mut sources, &mut items, &mut queues, 0)?;
+        let done = items.into_iter().map(|item| self.close(writer, item)).collect::<Result<_, _>>()?;
+        writer.flush(&self.pool)?;
+        Ok(done)
+    }
+
+    fn open(&self, plan: ItemPlan) -> OpenItem {
+        let progress = Progress { subject: plan.name.clone(), done_bytes: 0, total_bytes: plan.size_hint };
+        let compression = Arc::new(ItemCompression::new(self.repository.settings.compression));
+        OpenItem { plan, progress, compression, recipe: RecipeBuilder::default() }
+    }
+
+    fn close(&self, writer: &mut Writer<'env>, item: OpenItem) -> Result<Item, Error> {
+        let (root, Sums { bytes, .. }) =
+            item.recipe.finish(&mut |node: &[u8]| writer.store_node(&self.pool, node))?;
+        let ItemPlan { name, item_type, .. } = item.plan;
+        Ok(Item { name, item_type, size: bytes, content: Content::Recipe, root, evidence: None })
+    }
+
+    /// Moves batches on until at most `window` are left in each queue.
+    fn drain(
+        &self,
+        writer: &mut Writer<'env>,
+        sources: &mut Sources<'_>,
+        items: &mut [OpenItem],
+        queues: &mut Queues,
+        window: usize,
+    ) -> Result<(), Error> {
+        while queues.hashing.len() > window {
+            let Some((item, ticket)) = queues.hashing.pop_front() else { break };
+            let (batch, hashes) = ticket.redeem().ok_or(Error::Worker)?;
+            let item = &mut items[item];
+            let new = self.look_up(writer, &mut item.recipe, &batch, &hashes)?;
+            self.monitor.progress(&item.progress);
+            if new.is_empty() {
+                sources.recycle(batch);
+            } else {
+                queues.compressing.push_back(self.compress(batch, new, &item.compression));
+            }
+        }
+        // A checkpoint names what was stored; what was looked up and is not yet stored must not be forgotten by it.
+        let left = if writer.wants_checkpoint() { 0 } else { window };
+        while queues.compressing.len() > left {
+            let Some(ticket) = queues.compressing.pop_front() else { break };
+            let packed = ticket.redeem().ok_or(Error::Worker)?;
+            for chunk in &packed.chunks {
+                let text = &packed.text[chunk.start..chunk.end];
+                writer.store(&self.pool, chunk.id, chunk.codec, text, chunk.plain_len)?;
+            }
+            sources.recycle(packed.batch);
+        }
+        if writer.wants_checkpoint() {
+            writer.flush(&self.pool)?;
+        }
+        Ok(())
+    }
+
+    fn hash(&self, batch: Batch) -> Ticket<HashedBatch> {
+        let domain = self.domain;
+        self.pool.submit(move |_| {
+            let hashes = batch.chunks().map(|chunk| domain.hasher.hash(Kind::Data, chunk)).collect();
+            (batch, hashes)
+        })
+    }
+
+    /// Appends a batch to the recipe and returns which of its chunks are new.
+    fn look_up(
+        &self,
+        writer: &mut Writer<'env>,
+        recipe: &mut RecipeBuilder,
+        batch: &Batch,
+        hashes: &[ChunkHash],
+    ) -> Result<Vec<(usize, ChunkId)>, Error> {
+        let mut new = Vec::new();
+        for (number, (chunk, hash)) in batch.chunks().zip(hashes).enumerate() {
+            let id = ChunkId { kind: Kind::Data, hash: *hash };
+            if writer.is_new(id)? {
+                writer.counters.new_chunks += 1;
+                new.push((number, id));
+            } else {
+                writer.counters.reused_chunks += 1;
+            }
+            let entry = LeafEntry { hash: *hash, len: chunk.len() as u32 };
+            recipe.push(entry, &mut |node: &[u8]| writer.store_node(&self.pool, node))?;
+        }
+        Ok(new)
+    }
+
+    fn compress(
+        &self,
+        batch: Batch,
+        new: Vec<(usize, ChunkId)>,
+        compression: &Arc<ItemCompression>,
+    ) -> Ticket<PackedBatch> {
+        let compression = Arc::clone(compression);
+        self.pool.submit(move |compressor| {
+            let mut text = Vec::new();
+            let mut chunks = Vec::with_capacity(new.len());
+            for (number, id) in new {
+                let Some(plain) = batch.chunk(number) else { continue };
+                let start = text.len();
+                let codec = compression.compress(compressor, plain, &mut text);
+                chunks.push(Packed { id, codec, start, end: text.len(), plain_len: plain.len() as u32 });
+            }
+            PackedBatch { batch, text, chunks }
+        })
+    }
+}
