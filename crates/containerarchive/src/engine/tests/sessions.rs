@@ -167,3 +167,42 @@ fn a_second_ingest_reads_each_packs_table_at_most_once_and_no_chunk() {
             .all(|call| call.operation != StoreOperation::Put || !call.name.contains(".pack"))
     );
 }
+
+#[test]
+fn items_are_read_concurrently() {
+    /// Gives its content only after somebody has read the other one.
+    struct Waits<'a> {
+        content: &'a [u8],
+        tell: std::sync::mpsc::Sender<()>,
+        wait: Option<std::sync::mpsc::Receiver<()>>,
+    }
+    impl std::io::Read for Waits<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let _ = self.tell.send(());
+            if let Some(wait) = self.wait.take() {
+                wait.recv().map_err(std::io::Error::other)?;
+            }
+            self.content.read(buffer)
+        }
+    }
+    let mut lab = Lab::new(Arc::new(MemoryStore::new()), true, 1);
+    lab.threads = 2;
+    lab.create().unwrap();
+    let repository = lab.open().unwrap();
+    let contents = [noise(1, 300_000), noise(2, 300_000), sql(3, 300_000)];
+    let (senders, receivers): (Vec<_>, Vec<_>) = contents.iter().map(|_| std::sync::mpsc::channel()).unzip();
+    // Each tells the one before it and waits for the one behind it; the last one waits for nobody.
+    let mut receivers = receivers.into_iter().map(Some).collect::<Vec<_>>();
+    receivers[2] = None;
+    let mut items = Vec::new();
+    for (number, wait) in receivers.into_iter().enumerate() {
+        let tell = senders[number.saturating_sub(1)].clone();
+        items.push(item(&format!("item-{number}"), Waits { content: &contents[number], tell, wait }));
+    }
+    let options = IngestOptions { threads: 2, ..IngestOptions::default() };
+    ingest(&repository, items, &options, &SilentMonitor).unwrap();
+    let restored = lab.restore_latest().unwrap();
+    for (number, content) in contents.iter().enumerate() {
+        assert!(restored[&format!("item-{number}")] == *content, "item {number}");
+    }
+}
