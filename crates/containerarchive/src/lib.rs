@@ -8,7 +8,7 @@
 //! # fn main() -> Result<(), containerarchive::Error> {
 //! let store: Arc<dyn Store> = Arc::new(LocalStore::new("backups"));
 //! let environment = Environment::system("host".into(), "user".into());
-//! create(&store, &environment, &CreateOptions::default(), &NoPins)?;
+//! create(&store, &environment, &CreateOptions::default(), &NoPins, &SilentMonitor)?;
 //! let options = OpenOptions { pins: &NoPins, accept_rollback: false };
 //! let repository = Locked::read(store, environment, &SilentMonitor)?.open(Credential::None, &options, &SilentMonitor)?;
 //! let item = IngestItem { name: "dump.sql".into(), item_type: "stream".into(), source: Box::new(std::io::stdin()), size_hint: None };

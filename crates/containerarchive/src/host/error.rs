@@ -6,7 +6,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// There is something in the place of a restored file.
-    #[error("{path} exists already and was left as it is (--overwrite replaces it)")]
+    #[error("{path} exists already and was left as it is")]
     Exists {
         /// Where.
         path: String,

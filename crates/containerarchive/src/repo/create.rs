@@ -7,7 +7,7 @@ use super::slots::write_slot;
 use super::{Environment, RepoError};
 use crate::base::limits::MAX_SMALL_JSON_BYTES;
 use crate::base::random::random_array;
-use crate::base::{DomainId, ObjectName, Pin, Pins, RecordId, RepositoryId, Timestamp};
+use crate::base::{DomainId, Monitor, ObjectName, Pin, Pins, Problem, RecordId, RepositoryId, Timestamp};
 use crate::chunk::ChunkParams;
 use crate::compress::Compression;
 use crate::crypto::{Argon2Params, KeyFile, Passphrase, RootKey, Signer, Suite, blake3_256};
@@ -81,12 +81,13 @@ pub fn create(
     environment: &Environment,
     options: &CreateOptions<'_>,
     pins: &dyn Pins,
+    monitor: &dyn Monitor,
 ) -> Result<RepositoryId, RepoError> {
     let location = store.location();
     let occupied = |why: String| RepoError::Occupied { location: location.clone(), why };
     if let Some(pin) = pins.load(&location)? {
         return Err(occupied(format!(
-            "this client knows repository {} there; if it is gone for good, use --accept-rollback",
+            "this client knows repository {} there; if that is gone for good, accept the rollback",
             pin.repository
         )));
     }
@@ -143,7 +144,10 @@ pub fn create(
         newest: std::collections::BTreeMap::new(),
         slot: None,
     };
-    pins.save(&location, &pin)?;
+    // The repository exists by now; the client learns it again when it opens it.
+    if let Err(error) = pins.save(&location, &pin) {
+        monitor.problem(&Problem::Warning { text: error.to_string() });
+    }
     Ok(repository)
 }
 

@@ -9,7 +9,7 @@ use super::{RepoError, retired, slots};
 use crate::base::limits::{MAX_JSON_BYTES, MAX_SMALL_JSON_BYTES};
 use crate::base::random::random_array;
 use crate::base::{
-    Clock, DomainId, Monitor, Pin, Pins, Problem, Randomness, RecordId, SessionId, SystemClock,
+    Clock, DomainId, Monitor, Pin, Pins, Problem, Randomness, RecordId, SessionId, SlotId, SystemClock,
     SystemRandomness, Timestamp,
 };
 use crate::crypto::{KeyFile, Passphrase, Suite, blake3_256};
@@ -91,6 +91,8 @@ pub struct Repository {
     pub keys: KeyRing,
     /// What may change.
     pub settings: Settings,
+    /// The key slot that opened; `None` in a plain repository.
+    pub slot: Option<SlotId>,
 }
 
 impl Locked {
@@ -134,6 +136,9 @@ impl Locked {
         let location = self.store.location();
         let unverified = UnverifiedConfig::parse(&self.config)
             .map_err(|source| RepoError::format(&names::config(), source))?;
+        if unverified.suite() == Suite::Plain && !matches!(credential, Credential::None) {
+            return Err(RepoError::NotEncrypted { location, given: credential.word() });
+        }
         // What the client knows comes before what a passphrase is tried on.
         let pin = options.pins.load(&location)?.filter(|_| !options.accept_rollback);
         let repository = unverified.repository();
@@ -141,8 +146,7 @@ impl Locked {
             check_identity(&location, pin, repository, unverified.suite() != Suite::Plain)?;
         }
         let (keys, slot) = match (unverified.suite(), credential) {
-            (Suite::Plain, Credential::None) => (KeyRing::plain(repository)?, None),
-            (Suite::Plain, given) => return Err(RepoError::NotEncrypted { location, given: given.word() }),
+            (Suite::Plain, _) => (KeyRing::plain(repository)?, None),
             (Suite::X25519, Credential::None) => return Err(RepoError::KeyNeeded { location }),
             (Suite::X25519, given) => {
                 let first = pin.as_ref().and_then(|pin| pin.slot);
@@ -158,7 +162,8 @@ impl Locked {
             check_config(&location, pin, &config, &config_blake3)?;
         }
         let settings = read_settings(&*self.store, &config, &keys, monitor)?;
-        let opened = Repository { store: self.store, environment: self.environment, config, keys, settings };
+        let Self { store, environment, .. } = self;
+        let opened = Repository { store, environment, config, keys, settings, slot };
         if let Some(pin) = &pin {
             opened.check_newest(&location, pin, monitor)?;
         }

@@ -80,7 +80,7 @@ impl Lab {
             compression: self.compression,
             pack_size_bytes: self.pack_size_bytes,
         };
-        create(&self.store, &self.environment, &options, pins).map(|_| ())
+        create(&self.store, &self.environment, &options, pins, &SilentMonitor).map(|_| ())
     }
 
     pub(super) fn open(&self) -> Result<Repository, RepoError> {

@@ -49,10 +49,11 @@ impl fmt::Debug for LocalStore {
 }
 
 impl LocalStore {
-    /// The store in this folder, which need not exist yet. Does not touch the disk.
+    /// The store in this folder, which need not exist yet. Makes nothing; links on the way are resolved now, so that
+    /// one folder has one location whatever it is called.
     #[must_use]
     pub fn new(root: impl AsRef<Path>) -> Self {
-        Self::on(Arc::new(OsDisk), root.as_ref())
+        Self::on(Arc::new(OsDisk), &canonical(root.as_ref()))
     }
 
     /// The store in this folder of a simulated disk.
@@ -63,9 +64,7 @@ impl LocalStore {
     }
 
     fn on(disk: Arc<dyn Disk>, root: &Path) -> Self {
-        // Fails for an empty path only, and then every call says that there is no such folder.
-        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
-        Self { folders: Folders::new(Arc::clone(&disk), root), disk }
+        Self { folders: Folders::new(Arc::clone(&disk), root.to_owned()), disk }
     }
 
     fn path(&self, name: &ObjectName) -> PathBuf {
@@ -120,6 +119,18 @@ impl LocalStore {
         }
         Ok(inner)
     }
+}
+
+/// The path without links, as far as it exists.
+fn canonical(root: &Path) -> PathBuf {
+    // Fails for an empty path only, and then every call says that there is no such folder.
+    let absolute = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+    for existing in absolute.ancestors() {
+        if let (Ok(canonical), Ok(rest)) = (existing.canonicalize(), absolute.strip_prefix(existing)) {
+            return if rest.as_os_str().is_empty() { canonical } else { canonical.join(rest) };
+        }
+    }
+    absolute
 }
 
 impl Store for LocalStore {

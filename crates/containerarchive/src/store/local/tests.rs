@@ -150,3 +150,18 @@ fn the_location_is_absolute_and_a_file_there_is_in_the_way() {
     assert_eq!(kind(store.create(&["keys"])), StoreErrorKind::AlreadyExists);
     assert_eq!(kind(store.create(&["../keys"])), StoreErrorKind::Failed);
 }
+
+#[test]
+fn one_folder_has_one_location_whatever_it_is_called() {
+    let parent = tempfile::tempdir().unwrap();
+    let real = parent.path().join("real");
+    fs::create_dir(&real).unwrap();
+    symlink(&real, parent.path().join("link")).unwrap();
+    let location = |path: &str| LocalStore::new(parent.path().join(path)).location();
+    let before = location("real/repository");
+    assert_eq!(location("link/repository"), before);
+    fs::create_dir(real.join("repository")).unwrap();
+    for path in ["real/repository", "link/repository", "real/../link/./repository"] {
+        assert_eq!(location(path), before, "{path}");
+    }
+}

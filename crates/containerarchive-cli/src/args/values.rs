@@ -1,0 +1,157 @@
+//! Values with a form of their own: sizes, times, pairs.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use containerarchive::format::signed::{MAX_PACK_SIZE, MIN_PACK_SIZE};
+use containerarchive::{Argon2Params, ChunkParams, Selector, Timestamp};
+
+/// `KEY=VALUE`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyValue {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for KeyValue {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => {
+                Ok(Self { key: key.to_owned(), value: value.to_owned() })
+            }
+            _ => Err("write it as KEY=VALUE".to_owned()),
+        }
+    }
+}
+
+/// `NAME=FILE`; the name ends at the first `=`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedFile {
+    pub(crate) name: String,
+    pub(crate) file: PathBuf,
+}
+
+pub(super) fn parse_named_file(text: &OsString) -> Result<NamedFile, String> {
+    let bytes = text.as_bytes();
+    let at = bytes.iter().position(|byte| *byte == b'=').filter(|at| *at > 0 && at + 1 < bytes.len());
+    let at = at.ok_or("write it as NAME=FILE")?;
+    let name = std::str::from_utf8(&bytes[..at]).map_err(|_| "the name is not UTF-8")?;
+    let file = OsString::from_vec(bytes[at + 1..].to_vec());
+    Ok(NamedFile { name: name.to_owned(), file: file.into() })
+}
+
+/// Redundancy of a new repository. Off is all there is for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parity;
+
+pub(super) fn parse_parity(text: &str) -> Result<Parity, String> {
+    match text {
+        "off" => Ok(Parity),
+        _ => Err("parity is not built yet: only 'off' is possible, and that is the default".to_owned()),
+    }
+}
+
+/// Bytes of `65536`, `64KiB`, `16MiB`, `1GiB`.
+pub(super) fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|sign: char| !sign.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim_start() {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => {
+            return Err(format!(
+                "'{text}' is not a size: write a number of bytes, or one with KiB, MiB or GiB"
+            ));
+        }
+    };
+    let number: u64 = number.parse().map_err(|_| format!("'{text}' is not a size"))?;
+    number.checked_mul(1 << shift).ok_or_else(|| format!("'{text}' is too large"))
+}
+
+pub(super) fn parse_pack_size(text: &str) -> Result<u64, String> {
+    let size = parse_size(text)?;
+    if (MIN_PACK_SIZE..=MAX_PACK_SIZE).contains(&size) {
+        return Ok(size);
+    }
+    Err(format!("choose {} KiB to {} MiB", MIN_PACK_SIZE >> 10, MAX_PACK_SIZE >> 20))
+}
+
+/// Exactly `N` parts between commas.
+fn parts<const N: usize>(text: &str) -> Option<[&str; N]> {
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    parts.try_into().ok()
+}
+
+pub(super) fn parse_chunk_size(text: &str) -> Result<ChunkParams, String> {
+    let parts: [&str; 3] = parts(text).ok_or("write three sizes: MIN,AVERAGE,MAX")?;
+    let mut sizes = [0; 3];
+    for (size, part) in sizes.iter_mut().zip(parts) {
+        *size = usize::try_from(parse_size(part)?).map_err(|error| error.to_string())?;
+    }
+    ChunkParams::new(sizes[0], sizes[1], sizes[2]).map_err(|error| error.to_string())
+}
+
+pub(super) fn parse_kdf(text: &str) -> Result<Argon2Params, String> {
+    let [memory, passes, lanes] = parts(text).ok_or("write MEMORY,PASSES,LANES, for example 64MiB,3,4")?;
+    let memory_kib = u32::try_from(parse_size(memory)? >> 10).map_err(|_| "too much memory")?;
+    let number = |text: &str| text.parse::<u32>().map_err(|_| format!("'{text}' is not a number"));
+    Argon2Params::new(memory_kib, number(passes)?, number(lanes)?).map_err(|error| error.to_string())
+}
+
+pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
+    let whole = if text.len() == "2026-11-22".len() { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    Timestamp::parse(&whole).map_err(|_| {
+        "write an RFC 3339 time such as 2026-11-22T18:44:18Z or …+01:00, or a date, which begins at 00:00 UTC".to_owned()
+    })
+}
+
+pub(super) fn parse_selector(text: &str) -> Result<Selector, String> {
+    Selector::parse(text)
+        .ok_or_else(|| "write latest, latest~N, or the beginning of an id (hexadecimal digits)".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_binary_units_and_bounds() {
+        assert_eq!(parse_size("65536"), Ok(65536));
+        assert_eq!(parse_size("64KiB"), Ok(65536));
+        assert_eq!(parse_size("16 MiB"), Ok(16 << 20));
+        for bad in ["", "KiB", "64kb", "-1", "1.5MiB", "99999999999GiB"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+        assert!(parse_pack_size("1KiB").is_err());
+        assert!(parse_chunk_size("64KiB,256KiB").is_err());
+        assert!(parse_chunk_size("64KiB,256KiB,1MiB").is_ok());
+        assert!(parse_kdf("64MiB,3,4").is_ok());
+        assert!(parse_kdf("64MiB,3").is_err());
+    }
+
+    #[test]
+    fn times_are_rfc_3339_or_dates() {
+        assert_eq!(
+            parse_time("2026-11-22"),
+            Timestamp::parse("2026-11-22T00:00:00Z").map_err(|_| String::new())
+        );
+        assert!(parse_time("2026-11-22T01:00:00+01:00").is_ok());
+        assert!(parse_time("yesterday").is_err());
+    }
+
+    #[test]
+    fn pairs_end_at_the_first_equals_sign() {
+        assert_eq!("a=b=c".parse(), Ok(KeyValue { key: "a".into(), value: "b=c".into() }));
+        assert!("=b".parse::<KeyValue>().is_err());
+        let named = parse_named_file(&"a.sql=/x=y".into()).unwrap();
+        assert_eq!((named.name.as_str(), named.file), ("a.sql", "/x=y".into()));
+        assert!(parse_named_file(&"a.sql=".into()).is_err());
+        assert!(parse_named_file(&"a.sql".into()).is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! `ingest`: streams and files in, one snapshot out.
+
+use containerarchive::format::manifest::{check_item_name, clashing_name};
+use containerarchive::{IngestItem, IngestOptions, Manifest, ingest};
+use serde::Serialize;
+
+use super::init::notice_of_new;
+use crate::args::IngestArgs;
+use crate::context::Context;
+use crate::documents::{Document, SnapshotDocument};
+use crate::failure::{Failure, Outcome};
+use crate::source;
+use crate::ui::{count, duration, size};
+
+/// Label of the key of a repository that is made on the way.
+const FIRST_LABEL: &str = "first";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Content<'a> {
+    /// The repository, if this command made it.
+    created_repository: Option<String>,
+    snapshot: SnapshotDocument<'a>,
+}
+
+pub(super) fn run(context: &Context<'_>, arguments: &IngestArgs) -> Outcome {
+    let tags = super::tags(&arguments.tag)?;
+    let items = source::open_all(arguments)?;
+    check_names(&items)?;
+    let (repository, is_new) = if arguments.init {
+        context.open_or_create(&arguments.new, FIRST_LABEL)?
+    } else {
+        (context.open()?, false)
+    };
+    let terminal = context.terminal;
+    let created_repository = is_new.then(|| repository.config.repository.to_hex());
+    if let Some(id) = &created_repository {
+        terminal.notice(&format!("repository {id} made at {}", repository.store.location()));
+        notice_of_new(&repository, terminal);
+    }
+    let total_bytes = items.iter().map(|item| item.size_hint).sum();
+    terminal.begin("ingest", total_bytes);
+    let options = IngestOptions {
+        tags,
+        series: arguments.series.clone(),
+        time: arguments.time,
+        threads: context.threads,
+        pins: &context.pins,
+    };
+    let report = ingest(&repository, items, &options, terminal)?;
+    let manifest = &report.manifest;
+    if terminal.is_json() {
+        let content = Content { created_repository, snapshot: SnapshotDocument::from(manifest) };
+        return terminal.document(&Document::new("containerarchive/ingest/1", content, terminal.problems()));
+    }
+    terminal.print(&text(manifest))
+}
+
+fn text(manifest: &Manifest) -> String {
+    format!(
+        "snapshot {}\n  {}, {} in {}; {} stored, {} of {} new\n",
+        manifest.id,
+        count(manifest.items.len() as u64, "item"),
+        size(manifest.original_size),
+        duration(manifest.duration_ms),
+        size(manifest.stored_size),
+        manifest.new_chunks,
+        count(manifest.chunk_count, "chunk"),
+    )
+}
+
+/// The library checks this, too, but then a repository may have been made for nothing.
+fn check_names(items: &[IngestItem<'_>]) -> Outcome {
+    for item in items {
+        check_item_name(&item.name)
+            .map_err(|why| Failure::usage(format!("'{}' cannot be an item's name: {why}", item.name)))?;
+    }
+    match clashing_name(items.iter().map(|item| item.name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            Err(Failure::usage(format!("two items are named '{name}', or one is a folder of another"))
+                .advise("give them names of their own with --item NAME=FILE"))
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! One file per verb: options in, the library's verb, a report out.
+
+mod info;
+mod ingest;
+mod init;
+mod key;
+mod restore;
+mod show;
+mod snapshots;
+
+use std::collections::BTreeMap;
+
+use containerarchive::Filter;
+
+use crate::args::{Cli, Command, FilterArgs, KeyValue};
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+use crate::ui::Terminal;
+
+/// Does what the user asked for.
+///
+/// # Errors
+/// It could not be done.
+pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Outcome {
+    let context = Context::new(&cli, terminal)?;
+    match &cli.command {
+        Command::Init(arguments) => init::run(&context, arguments),
+        Command::Ingest(arguments) => ingest::run(&context, arguments),
+        Command::Restore(arguments) => restore::run(&context, arguments),
+        Command::Snapshots(arguments) => snapshots::run(&context, arguments),
+        Command::Show(arguments) => show::run(&context, arguments),
+        Command::Key(command) => key::run(&context, command),
+        Command::Info => info::run(&context),
+    }
+}
+
+fn tags(pairs: &[KeyValue]) -> Outcome<BTreeMap<String, String>> {
+    let mut tags = BTreeMap::new();
+    for KeyValue { key, value } in pairs {
+        if tags.insert(key.clone(), value.clone()).is_some() {
+            return Err(Failure::usage(format!("the tag '{key}' is given twice")));
+        }
+    }
+    Ok(tags)
+}
+
+fn filter(arguments: &FilterArgs) -> Outcome<Filter> {
+    Ok(Filter { tags: tags(&arguments.tag)?, series: arguments.series.clone(), ..Filter::default() })
+}

@@ -1,0 +1,105 @@
+//! `restore`: a snapshot's items out.
+
+use std::fs::File;
+use std::path::Path;
+
+use containerarchive::{
+    Manifest, RestoreOptions, RestoreReport, RestoreTarget, Selector, restore, snapshots,
+};
+use serde::Serialize;
+
+use crate::args::RestoreArgs;
+use crate::context::Context;
+use crate::documents::Document;
+use crate::failure::{Failure, Outcome};
+use crate::ui::{Printable, Table, count, size};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Content<'a> {
+    snapshot: String,
+    to: String,
+    items: Vec<RestoredItem<'a>>,
+    /// Chunks whose first copy was damaged.
+    mended: u64,
+}
+
+#[derive(Serialize)]
+struct RestoredItem<'a> {
+    name: &'a str,
+    size: u64,
+}
+
+pub(super) fn run(context: &Context<'_>, arguments: &RestoreArgs) -> Outcome {
+    let repository = context.open()?;
+    let terminal = context.terminal;
+    let found = snapshots(&repository, &context.pins, terminal)?;
+    let mut filter = super::filter(&arguments.filter)?;
+    if matches!(arguments.snapshot, Selector::Latest(_)) {
+        filter.item.clone_from(&arguments.item);
+    }
+    let snapshot = found.find(&arguments.snapshot, &filter)?;
+    let manifest = &snapshot.manifest;
+    terminal.begin("restore", Some(bytes_of(manifest, arguments.item.as_deref())));
+    let options = RestoreOptions { item: arguments.item.as_deref(), threads: context.threads };
+    let is_stream = arguments.to == Path::new("-");
+    let report = if is_stream {
+        // Not through the buffer of lines that the standard library puts before it.
+        let output =
+            rustix::io::dup(rustix::stdio::stdout()).map_err(|errno| Failure::output(&errno.into()))?;
+        let mut output = File::from(output);
+        restore(&repository, snapshot, RestoreTarget::Stream(&mut output), &options, terminal)?
+    } else {
+        let target = RestoreTarget::Folder { path: &arguments.to, overwrite: arguments.overwrite };
+        restore(&repository, snapshot, target, &options, terminal)?
+    };
+    terminal.finish_progress();
+    if report.mended_chunks > 0 {
+        let chunks = count(report.mended_chunks, "damaged chunk");
+        terminal.warn(&format!("{chunks} came from another copy; what was restored is right"));
+    }
+    if terminal.is_json() {
+        let document = Document::new(
+            "containerarchive/restore/1",
+            content(manifest, &report, &arguments.to),
+            terminal.problems(),
+        );
+        return if is_stream {
+            terminal.document_beside_content(&document)
+        } else {
+            terminal.document(&document)
+        };
+    }
+    if is_stream {
+        return Ok(());
+    }
+    terminal.print(&text(manifest, &report, &arguments.to))
+}
+
+fn bytes_of(manifest: &Manifest, item: Option<&str>) -> u64 {
+    let wanted = manifest.items.iter().filter(|candidate| item.is_none_or(|name| candidate.name == name));
+    wanted.map(|item| item.size).sum()
+}
+
+fn content<'a>(manifest: &Manifest, report: &'a RestoreReport, to: &Path) -> Content<'a> {
+    Content {
+        snapshot: manifest.id.to_hex(),
+        to: to.display().to_string(),
+        items: report.items.iter().map(|(name, size)| RestoredItem { name, size: *size }).collect(),
+        mended: report.mended_chunks,
+    }
+}
+
+fn text(manifest: &Manifest, report: &RestoreReport, to: &Path) -> String {
+    let mut table = Table::new(&["ITEM", "SIZE"], &[1]);
+    for (name, bytes) in &report.items {
+        table.row([name.clone(), size(*bytes)]);
+    }
+    let to = to.display().to_string();
+    format!(
+        "{table}{} of snapshot {} restored to {}\n",
+        count(report.items.len() as u64, "item"),
+        manifest.id,
+        Printable(&to)
+    )
+}

@@ -1,0 +1,55 @@
+//! `show`: one snapshot.
+
+use containerarchive::{Manifest, snapshots};
+use serde::Serialize;
+
+use crate::args::ShowArgs;
+use crate::context::Context;
+use crate::documents::{Document, SnapshotDocument};
+use crate::failure::Outcome;
+use crate::ui::{Printable, Table, count, duration, size, time};
+
+#[derive(Serialize)]
+struct Content<'a> {
+    snapshot: SnapshotDocument<'a>,
+}
+
+pub(super) fn run(context: &Context<'_>, arguments: &ShowArgs) -> Outcome {
+    let repository = context.open()?;
+    let terminal = context.terminal;
+    let found = snapshots(&repository, &context.pins, terminal)?;
+    let manifest = &found.find(&arguments.snapshot, &super::filter(&arguments.filter)?)?.manifest;
+    if terminal.is_json() {
+        let content = Content { snapshot: SnapshotDocument::from(manifest) };
+        return terminal.document(&Document::new(
+            "containerarchive/snapshot/1",
+            content,
+            terminal.problems(),
+        ));
+    }
+    terminal.print(&text(manifest))
+}
+
+fn text(manifest: &Manifest) -> String {
+    let tags: Vec<String> = manifest.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let tags = tags.join(", ");
+    let mut table = Table::new(&["ITEM", "TYPE", "SIZE"], &[2]);
+    for item in &manifest.items {
+        table.row([item.name.clone(), item.item_type.clone(), size(item.size)]);
+    }
+    format!(
+        "snapshot  {}\ntime      {} ({})\nseries    {}\ntags      {}\nmade by   {}@{} in {}\n\
+         size      {}, {} of it new: {} stored\n\n{table}",
+        manifest.id,
+        time(manifest.created_at),
+        manifest.created_at,
+        Printable(&manifest.series),
+        if tags.is_empty() { "none".to_owned() } else { Printable(&tags).to_string() },
+        Printable(&manifest.user),
+        Printable(&manifest.host),
+        duration(manifest.duration_ms),
+        size(manifest.original_size),
+        format_args!("{} of {}", manifest.new_chunks, count(manifest.chunk_count, "chunk")),
+        size(manifest.stored_size),
+    )
+}

@@ -1,0 +1,201 @@
+//! What every verb needs: the store, the client's notes, the key; and opening and making repositories with them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use containerarchive::base::{Pin, PinsError, RepositoryId};
+use containerarchive::{
+    CreateOptions, Credential, Environment, ErrorCode, FilePins, LocalStore, Locked, OpenOptions, Pins,
+    RepoError, Repository, Store, create,
+};
+use etcetera::BaseStrategy;
+
+use crate::args::{Cli, NewRepositoryArgs};
+use crate::credentials::{KeySource, Secret};
+use crate::failure::{Failure, Outcome};
+use crate::ui::Terminal;
+
+const MAX_DEFAULT_THREADS: usize = 16;
+
+/// What every verb needs.
+pub(crate) struct Context<'t> {
+    pub(crate) terminal: &'t Terminal,
+    pub(crate) threads: usize,
+    pub(crate) pins: ClientPins,
+    store: Arc<dyn Store>,
+    environment: Environment,
+    source: KeySource,
+}
+
+/// The client's notes, which may be told to forget.
+pub(crate) struct ClientPins {
+    folder: PathBuf,
+    files: FilePins,
+    /// What the client knew does not count, what it learns does.
+    accept_rollback: bool,
+}
+
+impl Pins for ClientPins {
+    fn load(&self, location: &str) -> Result<Option<Pin>, PinsError> {
+        self.files.load(location)
+    }
+
+    fn save(&self, location: &str, pin: &Pin) -> Result<(), PinsError> {
+        self.files.save(location, pin)
+    }
+}
+
+/// Notes for making a repository in the place of one that the user has given up.
+struct Forgetful<'a>(&'a ClientPins);
+
+impl Pins for Forgetful<'_> {
+    fn load(&self, _location: &str) -> Result<Option<Pin>, PinsError> {
+        Ok(None)
+    }
+
+    fn save(&self, location: &str, pin: &Pin) -> Result<(), PinsError> {
+        self.0.save(location, pin)
+    }
+}
+
+impl<'t> Context<'t> {
+    /// Does not touch the repository yet.
+    ///
+    /// # Errors
+    /// Options are missing or contradict each other.
+    pub(crate) fn new(cli: &Cli, terminal: &'t Terminal) -> Outcome<Self> {
+        let options = &cli.global;
+        let repo = options.repo.as_ref().ok_or_else(|| {
+            Failure::usage("which repository?").advise("say --repo DIR, or set CONTAINERARCHIVE_REPO")
+        })?;
+        let source = KeySource::of_repository(cli)?;
+        let folder = match &options.state_dir {
+            Some(folder) => folder.clone(),
+            None => default_state_dir()?,
+        };
+        let threads = options.threads.map_or_else(default_threads, usize::from);
+        let pins =
+            ClientPins { files: FilePins::new(&folder), folder, accept_rollback: options.accept_rollback };
+        let store = Arc::new(LocalStore::new(repo));
+        let environment = Environment::system(host(), user());
+        Ok(Self { terminal, threads, pins, store, environment, source })
+    }
+
+    fn read(&self) -> Result<Locked, RepoError> {
+        Locked::read(Arc::clone(&self.store), self.environment.clone(), self.terminal)
+    }
+
+    /// Opens the repository with the user's key.
+    ///
+    /// # Errors
+    /// There is none, the key is wrong, or it is not as this client saw it last.
+    pub(crate) fn open(&self) -> Outcome<Repository> {
+        let locked = self.read()?;
+        // Only a question may hang on a config that is not verified yet: a key that was given is always tried.
+        let secret = if self.source.is_given() || locked.is_encrypted() {
+            Some(self.source.load(&self.store.location(), self.terminal)?)
+        } else {
+            None
+        };
+        self.unlock(locked, secret.as_ref().map_or(Credential::None, Secret::credential))
+    }
+
+    fn unlock(&self, locked: Locked, credential: Credential<'_>) -> Outcome<Repository> {
+        let options = OpenOptions { pins: &self.pins, accept_rollback: self.pins.accept_rollback };
+        Ok(locked.open(credential, &options, self.terminal)?)
+    }
+
+    /// Opens the repository anew with a key that was just added, or is about to be. Notes nothing.
+    ///
+    /// # Errors
+    /// The key opens nothing.
+    pub(crate) fn try_key(&self, secret: &Secret) -> Result<Repository, RepoError> {
+        let options = OpenOptions { pins: &containerarchive::NoPins, accept_rollback: false };
+        self.read()?.open(secret.credential(), &options, &containerarchive::SilentMonitor)
+    }
+
+    /// Makes the repository.
+    ///
+    /// # Errors
+    /// There is one, the place is not empty, or there is no key.
+    pub(crate) fn create(&self, new: &NewRepositoryArgs, label: &str) -> Outcome<Repository> {
+        self.check_encryption(new)?;
+        let location = self.store.location();
+        match self.read() {
+            // Any other trouble is found again by `create`, which looks closer.
+            Err(_) => {}
+            Ok(_) => {
+                return Err(RepoError::Occupied { location, why: "there is one already".to_owned() }.into());
+            }
+        }
+        // A repository whose maker cannot note it down is better not made.
+        std::fs::create_dir_all(&self.pins.folder).map_err(|error| {
+            let folder = self.pins.folder.display();
+            Failure::new(ErrorCode::Failed, format!("cannot make the state folder {folder}: {error}"))
+                .advise("name another one with --state-dir (CONTAINERARCHIVE_STATE_DIR)")
+        })?;
+        let secret = if new.no_encryption { None } else { Some(self.source.load_new(self.terminal)?) };
+        self.make(new, label, secret.as_ref())?;
+        let credential = secret.as_ref().map_or(Credential::None, Secret::credential);
+        self.unlock(self.read()?, credential)
+    }
+
+    fn make(&self, new: &NewRepositoryArgs, label: &str, secret: Option<&Secret>) -> Outcome<RepositoryId> {
+        let options = CreateOptions {
+            credential: secret.map(|secret| secret.new_credential(new.kdf.kdf)),
+            label,
+            chunking: new.chunk_size,
+            compression: new.compression,
+            pack_size_bytes: new.pack_size,
+        };
+        let forgetful = Forgetful(&self.pins);
+        let pins: &dyn Pins = if self.pins.accept_rollback { &forgetful } else { &self.pins };
+        Ok(create(&self.store, &self.environment, &options, pins, self.terminal)?)
+    }
+
+    /// Opens the repository, or makes it where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::open`] and [`Self::create`].
+    pub(crate) fn open_or_create(&self, new: &NewRepositoryArgs, label: &str) -> Outcome<(Repository, bool)> {
+        self.check_encryption(new)?;
+        match self.read() {
+            Err(RepoError::NoRepository { .. }) => Ok((self.create(new, label)?, true)),
+            Err(error) => Err(error.into()),
+            Ok(_) => Ok((self.open()?, false)),
+        }
+    }
+
+    fn check_encryption(&self, new: &NewRepositoryArgs) -> Outcome {
+        if new.no_encryption && self.source.is_given() {
+            return Err(Failure::usage(
+                "--no-encryption was asked for, and a passphrase or key file was given",
+            )
+            .advise("give one or the other; CONTAINERARCHIVE_PASSPHRASE counts, too"));
+        }
+        Ok(())
+    }
+}
+
+fn default_state_dir() -> Outcome<PathBuf> {
+    let failed = || {
+        Failure::usage("there is no home folder to keep this client's notes in")
+            .advise("name a folder with --state-dir (CONTAINERARCHIVE_STATE_DIR)")
+    };
+    let strategy = etcetera::base_strategy::Xdg::new().map_err(|_| failed())?;
+    Ok(strategy.state_dir().ok_or_else(failed)?.join("containerarchive"))
+}
+
+fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MAX_DEFAULT_THREADS)
+}
+
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+fn user() -> String {
+    let mut named = ["USER", "LOGNAME"].iter().filter_map(|name| std::env::var(name).ok());
+    // Containers and cron often name nobody.
+    named.find(|name| !name.is_empty()).unwrap_or_else(|| rustix::process::getuid().as_raw().to_string())
+}

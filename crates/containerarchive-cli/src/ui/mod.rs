@@ -1,0 +1,12 @@
+//! What people and scripts see: results on the standard output, everything else on the standard error.
+
+mod printable;
+mod progress;
+mod size;
+mod table;
+mod terminal;
+
+pub(crate) use printable::Printable;
+pub(crate) use size::{count, duration, size, time};
+pub(crate) use table::Table;
+pub(crate) use terminal::{Terminal, report_failure, usage_error};

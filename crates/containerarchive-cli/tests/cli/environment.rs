@@ -1,0 +1,64 @@
+//! Options by environment, help, progress.
+
+use super::support::{Lab, noise};
+
+#[test]
+fn options_are_read_from_the_environment() {
+    let mut lab = Lab::plain();
+    lab.set("CONTAINERARCHIVE_JSON", "1");
+    lab.set("CONTAINERARCHIVE_TAG", "from=environment");
+    lab.set("CONTAINERARCHIVE_SERIES", "nightly");
+    let document = lab.pipe(b"x", ["ingest", "-"]).succeeded().json();
+    assert_eq!(document["schema"], "containerarchive/ingest/1");
+    assert_eq!(document["snapshot"]["tags"]["from"], "environment");
+    assert_eq!(document["snapshot"]["series"], "nightly");
+    lab.set("CONTAINERARCHIVE_JSON", "0");
+    assert!(lab.run(["info"]).succeeded().text().starts_with("repository"));
+    lab.set("CONTAINERARCHIVE_REPO", "nowhere");
+    lab.run(["info"]).failed(10, "nowhere");
+}
+
+#[test]
+fn the_state_folder_follows_the_xdg_rules() {
+    let mut lab = Lab::empty();
+    lab.unset("CONTAINERARCHIVE_STATE_DIR");
+    let state = lab.path("xdg").display().to_string();
+    lab.set("XDG_STATE_HOME", state);
+    lab.run(["init"]).succeeded();
+    assert_eq!(std::fs::read_dir(lab.path("xdg/containerarchive")).unwrap().count(), 1);
+}
+
+#[test]
+fn help_names_verbs_keys_and_exit_codes_and_hides_values() {
+    let lab = Lab::empty();
+    let help = lab.run(["--help"]).succeeded();
+    for word in [
+        "init",
+        "ingest",
+        "restore",
+        "snapshots",
+        "show",
+        "key",
+        "info",
+        "CONTAINERARCHIVE_PASSPHRASE",
+        "130",
+    ] {
+        assert!(help.text().contains(word), "{word}");
+    }
+    assert!(!help.text().contains(lab.repository().to_str().unwrap()));
+    assert!(lab.run(["--version"]).succeeded().text().starts_with("containerarchive "));
+}
+
+#[test]
+fn progress_is_json_lines_when_asked_for_and_nothing_when_quiet() {
+    let lab = Lab::plain();
+    lab.file("a", noise(9_000_000));
+    let ended = lab.run(["ingest", "a", "--progress", "json"]).succeeded();
+    let first: serde_json::Value = serde_json::from_str(ended.stderr.lines().next().unwrap()).unwrap();
+    assert_eq!(first["schema"], "containerarchive/progress/1");
+    assert_eq!(first["operation"], "ingest");
+    assert_eq!(first["totalBytes"], 9_000_000);
+    assert!(first["percentage"].as_u64().unwrap() <= 99);
+    assert_eq!(lab.run(["ingest", "a", "--quiet"]).succeeded().stderr, "");
+    assert_eq!(lab.run(["ingest", "a"]).succeeded().stderr, "");
+}

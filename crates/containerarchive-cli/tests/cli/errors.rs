@@ -1,0 +1,124 @@
+//! What goes wrong, with which exit code, and that nothing is left behind.
+
+use super::support::{Lab, copy};
+
+#[test]
+fn a_missing_source_is_named_before_anything_is_written() {
+    let lab = Lab::empty();
+    lab.file("a", "content");
+    let ended = lab.run(["ingest", "--init", "a", "missing.sql", "--json"]).failed(1, "missing.sql");
+    assert_eq!(ended.json_error()["error"]["code"], "E_SOURCE");
+    assert!(!lab.repository().exists());
+    lab.run(["init"]).succeeded();
+    lab.run(["ingest", "a", "--item", "b=missing.sql"]).failed(1, "missing.sql");
+    assert!(lab.snapshots().is_empty());
+}
+
+#[test]
+fn requests_that_make_no_sense_are_usage_errors() {
+    let lab = Lab::plain();
+    lab.file("a", "content");
+    std::fs::create_dir(lab.path("dir")).unwrap();
+    for (arguments, text) in [
+        (&["ingest"][..], "PATH"),
+        (&["ingest", "../a"], "'..'"),
+        (&["ingest", "dir"], "directories are not supported yet"),
+        (&["ingest", "/"], "directories are not supported yet"),
+        (&["ingest", "--name", "n", "a", "a"], "--name"),
+        (&["ingest", "a", "./a"], "two items are named 'a'"),
+        (&["ingest", "-", "--item", "x=-"], "only one item"),
+        (&["ingest", "--item", "x"], "NAME=FILE"),
+        (&["ingest", "--item", "../x=a"], "cannot be an item's name"),
+        (&["ingest", "a", "--tag", "k"], "KEY=VALUE"),
+        (&["ingest", "a", "--tag", "k=1", "--tag", "k=2"], "given twice"),
+        (&["ingest", "a", "--time", "yesterday"], "RFC 3339"),
+        (&["restore", "newest", "--to", "x"], "latest"),
+        (&["restore", "latest"], "--to"),
+        (&["init", "--pack-size", "1KiB"], "64 KiB to 256 MiB"),
+        (&["init", "--kdf", "1GiB,9,1"], "outside of the limits"),
+        (&["init", "--chunk-size", "1,2,3"], "chunk"),
+        (&["snapshots", "--threads", "0"], "threads"),
+        (&["frobnicate"], "frobnicate"),
+    ] {
+        let ended = lab.run(arguments);
+        assert_eq!(ended.code, 2, "{arguments:?}: {}", ended.stderr);
+        assert!(
+            ended.stderr.to_lowercase().contains(&text.to_lowercase()),
+            "{arguments:?}: {}",
+            ended.stderr
+        );
+        assert_eq!(ended.stdout, b"");
+    }
+    let usage = lab.run(["ingest", "--json"]).json_error();
+    assert_eq!(usage["error"]["code"], "E_USAGE");
+    assert_eq!(usage["error"]["exitCode"], 2);
+    assert!(lab.snapshots().is_empty());
+}
+
+#[test]
+fn errors_say_what_happened_and_what_to_do() {
+    let lab = Lab::empty();
+    let ended = lab.run(["snapshots"]).failed(10, "there is no repository at");
+    assert!(ended.stderr.contains("containerarchive init"), "{}", ended.stderr);
+    let document = lab.run(["snapshots", "--json"]).json_error();
+    assert_eq!(document["schema"], "containerarchive/error/1");
+    assert_eq!(document["error"]["code"], "E_NO_REPOSITORY");
+    assert_eq!(document["error"]["exitCode"], 10);
+    assert!(document["error"]["advice"].as_str().unwrap().contains("init"));
+    let lab = Lab::plain();
+    lab.run(["restore", "latest", "--to", "x"]).failed(1, "no snapshots yet");
+    lab.pipe(b"x", ["ingest", "-"]).succeeded();
+    lab.run(["restore", "latest", "--item", "y", "--to", "x"]).failed(1, "none of the 1 snapshots");
+}
+
+#[test]
+fn a_key_for_a_repository_that_says_it_is_plain_is_refused() {
+    let mut lab = Lab::encrypted();
+    let plain = Lab::plain();
+    let mut lab_elsewhere = Lab::empty();
+    copy(&plain.repository(), &lab_elsewhere.repository());
+    // A client that saw neither.
+    lab_elsewhere.run(["info"]).failed(12, "its config may have been swapped");
+    lab_elsewhere.unset("CONTAINERARCHIVE_PASSPHRASE");
+    lab_elsewhere.run(["info"]).succeeded();
+    // A client that knows the encrypted one.
+    std::fs::remove_dir_all(lab.repository()).unwrap();
+    copy(&plain.repository(), &lab.repository());
+    lab.run(["info"]).failed(12, "its config may have been swapped");
+    lab.unset("CONTAINERARCHIVE_PASSPHRASE");
+    lab.run(["info"]).failed(14, "is not as this client saw it last");
+    plain.run(["init", "--repo", "x", "--no-encryption", "--key-file", "k"]).failed(2, "--no-encryption");
+}
+
+#[test]
+fn a_repository_that_went_back_in_time_is_refused_until_it_is_accepted() {
+    let lab = Lab::encrypted();
+    lab.pipe(b"1", ["ingest", "-"]).succeeded();
+    copy(&lab.repository(), &lab.path("old"));
+    lab.pipe(b"2", ["ingest", "-"]).succeeded();
+    std::fs::remove_dir_all(lab.repository()).unwrap();
+    std::fs::rename(lab.path("old"), lab.repository()).unwrap();
+    let ended = lab.run(["snapshots", "--json"]).failed(14, "is gone");
+    assert_eq!(ended.json_error()["error"]["code"], "E_ROLLBACK");
+    lab.run(["snapshots"]).failed(14, "--accept-rollback");
+    lab.run(["snapshots", "--accept-rollback"]).succeeded();
+    lab.run(["snapshots"]).succeeded();
+}
+
+#[test]
+fn a_standard_output_that_is_full_is_an_error() {
+    let lab = Lab::plain();
+    lab.pipe(b"x", ["ingest", "-"]).succeeded();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = lab.command(["snapshots"]);
+    let output = command.stdout(full).stderr(std::process::Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(15));
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_made_stops_init_before_it_begins() {
+    let lab = Lab::empty();
+    lab.file("file", "");
+    lab.run(["init", "--state-dir", "file/state"]).failed(1, "--state-dir");
+    assert!(!lab.repository().exists());
+}

@@ -1,0 +1,16 @@
+//! Runs the real binary as scripts and people do.
+
+#[cfg(test)]
+mod backups;
+#[cfg(test)]
+mod environment;
+#[cfg(test)]
+mod errors;
+#[cfg(test)]
+mod interrupts;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod listings;
+#[cfg(test)]
+mod support;
