@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask test | tidy`.
+//! Project tasks: `cargo xtask test | tidy | kit | golden`.
 
 #![expect(
     clippy::print_stdout,
@@ -7,6 +7,7 @@
 )]
 
 mod test;
+mod testdata;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -18,13 +19,18 @@ usage: cargo xtask <task>
   test [--long] [--only STAGE]   run everything the project tests, stop at the first failure
                                  --long   also the tests that take minutes
                                  --only   one of: fmt tidy clippy test release recovery
-  tidy                           check the walls between rooms, forbidden calls, sizes, manifests, texts";
+  tidy                           check the walls between rooms, forbidden calls, sizes, manifests, texts
+  kit                            write testdata/kit/ anew from crates/containerarchive/tests/kit/
+  golden                         write testdata/golden/v1/ anew: gives up the proof that this version reads what an
+                                 earlier one wrote, so only while the format may still change";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["tidy"] => tidy::main(&root()),
+        ["kit"] => testdata::write(&root(), "kit", "CONTAINERARCHIVE_KIT_WRITE"),
+        ["golden"] => testdata::write(&root(), "golden", "CONTAINERARCHIVE_GOLDEN_WRITE"),
         ["test", options @ ..] => match test::Options::parse(options) {
             Ok(options) => test::main(&root(), &options),
             Err(problem) => usage(&problem),

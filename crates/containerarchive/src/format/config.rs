@@ -34,8 +34,9 @@ struct Body {
     serial: u64,
     created: Timestamp,
     requires: Vec<String>,
-    suite: u16,
+    suite: u64,
     chunk_hash: String,
+    #[serde(deserialize_with = "super::strict::object")]
     chunking: Chunking,
     weak_store: bool,
 }
@@ -43,9 +44,9 @@ struct Body {
 #[derive(Serialize, Deserialize)]
 struct Chunking {
     algorithm: String,
-    min: u32,
-    average: u32,
-    max: u32,
+    min: usize,
+    average: usize,
+    max: usize,
 }
 
 #[derive(Deserialize)]
@@ -79,13 +80,13 @@ impl Config {
             serial: self.serial,
             created: self.created,
             requires: Vec::new(),
-            suite: self.suite.number(),
+            suite: self.suite.number().into(),
             chunk_hash: chunk_hash(self.suite).to_owned(),
             chunking: Chunking {
                 algorithm: ALGORITHM.to_owned(),
-                min: self.chunking.min() as u32,
-                average: self.chunking.average() as u32,
-                max: self.chunking.max() as u32,
+                min: self.chunking.min(),
+                average: self.chunking.average(),
+                max: self.chunking.max(),
             },
             weak_store: self.is_weak_store,
         };
@@ -119,14 +120,15 @@ impl<'a> UnverifiedConfig<'a> {
         }
         let body: Body = object.body(&Common::new(KIND, common.repository, &names::config()))?;
         ensure(body.serial >= 1, "R-CONFIG-2", "its serial is 0")?;
-        let suite = Suite::from_number(body.suite)
+        let suite = u16::try_from(body.suite)
+            .ok()
+            .and_then(Suite::from_number)
             .filter(|suite| chunk_hash(*suite) == body.chunk_hash)
             .ok_or_else(|| FormatError::broken("R-CONFIG-4", "its suite or its chunk hash is not known"))?;
         ensure(body.chunking.algorithm == ALGORITHM, "R-CONFIG-5", "its chunking algorithm is not known")?;
         let chunking = &body.chunking;
-        let chunking =
-            ChunkParams::new(chunking.min as usize, chunking.average as usize, chunking.max as usize)
-                .map_err(|error| FormatError::broken("R-CONFIG-5", error.to_string()))?;
+        let chunking = ChunkParams::new(chunking.min, chunking.average, chunking.max)
+            .map_err(|error| FormatError::broken("R-CONFIG-5", error.to_string()))?;
         let config = Config {
             repository: common.repository,
             serial: body.serial,

@@ -43,6 +43,7 @@ pub struct Manifest {
     /// Of these, to chunks that were there.
     pub reused_chunks: u64,
     /// What is in the snapshot.
+    #[serde(deserialize_with = "super::strict::objects")]
     pub items: Vec<Item>,
     /// Where it was made.
     pub host: String,
@@ -51,6 +52,7 @@ pub struct Manifest {
     /// How long it took.
     pub duration_ms: u64,
     /// The newest manifests of the domain when it was committed.
+    #[serde(deserialize_with = "super::strict::objects")]
     pub previous: Vec<Previous>,
 }
 
@@ -65,6 +67,7 @@ pub struct Item {
     /// Bytes of content.
     pub size: u64,
     /// Kind of the root chunk.
+    #[serde(deserialize_with = "super::strict::word")]
     pub content: Content,
     /// Hash of the root chunk.
     pub root: ChunkHash,

@@ -13,6 +13,7 @@ pub mod padme;
 pub mod pages;
 pub mod prefix;
 pub mod segment;
+pub mod segment_whole;
 pub mod session;
 pub mod signed;
 pub mod slot;

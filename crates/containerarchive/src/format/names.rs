@@ -2,7 +2,10 @@
 
 use std::str::FromStr;
 
+use super::FormatError;
+use super::error::ensure;
 use crate::base::{ObjectName, PackId, RecordId, SegmentId, SessionId, SlotId};
+use crate::crypto::blake3_256;
 
 /// The config's name.
 pub const CONFIG: &str = "config.json";
@@ -144,6 +147,14 @@ pub fn pack_id_of(listed: &ObjectName, extension: &str) -> Option<PackId> {
     let id = id_of(listed, extension)?;
     let right = if extension == "idx" { idx(id) } else { pack(id) };
     (right == *listed).then_some(id)
+}
+
+/// Compares the BLAKE3 in a pack's or segment's name with that of the whole file.
+///
+/// # Errors
+/// R-NAME-1.
+pub fn check_content_name(id: &[u8; 32], file: &[u8]) -> Result<(), FormatError> {
+    ensure(blake3_256(file) == *id, "R-NAME-1", "its name is not the BLAKE3 of its bytes")
 }
 
 /// All folders of a repository.

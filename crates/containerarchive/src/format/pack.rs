@@ -126,6 +126,8 @@ impl Record {
         let stored_len = reader.u32().map_err(&short)?;
         let plain_len = reader.u32().map_err(&short)?;
         let kind = Kind::from_byte(reader.u8().map_err(&short)?);
+        // Trees are kept free: a repository with them needs a feature.
+        let kind = kind.filter(|kind| *kind != Kind::Tree);
         let kind = kind.ok_or_else(|| FormatError::broken(FORM, "a chunk's kind is not known"))?;
         let codec = Codec::from_byte(reader.u8().map_err(&short)?);
         let codec = codec.ok_or_else(|| FormatError::broken(FORM, "a chunk's codec is not known"))?;
@@ -134,9 +136,7 @@ impl Record {
         let belongs = match kind {
             Kind::Padding => true,
             Kind::Data => class == Class::Data,
-            Kind::Recipe => class == Class::Structure,
-            // Kept free: a repository with trees needs a feature.
-            Kind::Tree => false,
+            Kind::Recipe | Kind::Tree => class == Class::Structure,
         };
         ensure(belongs, "R-PACK-2", "a chunk's kind does not belong into a pack of this class")?;
         let is_padding = kind == Kind::Padding;

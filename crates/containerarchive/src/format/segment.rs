@@ -13,9 +13,9 @@ use crate::base::{ChunkHash, PackId};
 /// Bytes before the first page.
 pub const HEADER_LEN: usize = PREFIX_LEN + 32;
 const _: () = assert!(HEADER_LEN == 128);
-const ENTRY_LEN: usize = 8 + 4 + 4;
-const PACK_LEN: usize = 32 + 8 + 4 + 1 + 3;
-const FENCE_LEN: usize = 8;
+pub(super) const ENTRY_LEN: usize = 8 + 4 + 4;
+pub(super) const PACK_LEN: usize = 32 + 8 + 4 + 1 + 3;
+pub(super) const FENCE_LEN: usize = 8;
 const FILTER_HEAD_LEN: usize = 8 + 4 + 4 + 4 + 4;
 /// Entries in a page.
 pub const ENTRIES_PER_PAGE: usize = PIECE_LEN / ENTRY_LEN;
@@ -325,6 +325,15 @@ impl Filter {
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.fingerprints.len()
     }
+}
+
+/// Compares a fence with the entry page that it is for.
+///
+/// # Errors
+/// R-SEGMENT-3.
+pub fn check_fence(fence: Option<&Key>, entries: &[Entry]) -> Result<(), FormatError> {
+    let first = entries.first().map(|entry| &entry.key);
+    ensure(fence == first, "R-SEGMENT-3", "a fence is not the first entry of its page")
 }
 
 /// Number of pages that a file of this length has.

@@ -39,15 +39,13 @@ pub struct Forget {
 }
 
 /// What may change in a repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// When.
     pub created: Timestamp,
     /// The highest one is in force.
     pub sequence: u64,
     /// How new chunks are compressed.
-    #[serde(with = "super::text::as_text")]
     pub compression: Compression,
     /// When a pack is finished.
     pub pack_size_bytes: u64,
@@ -55,26 +53,36 @@ pub struct Settings {
     pub parity: Parity,
 }
 
+/// Settings as they stand in a record.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredSettings {
+    created: Timestamp,
+    sequence: u64,
+    compression: String,
+    pack_size_bytes: u64,
+    parity: String,
+}
+
 /// Protection of packs by erasure coding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parity {
     /// None.
     Off,
+}
+
+impl Parity {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+        }
+    }
 }
 
 /// Smallest pack size that can be set.
 pub const MIN_PACK_SIZE: u64 = 64 << 10;
 /// Largest pack size that can be set; a pack may become a chunk longer.
 pub const MAX_PACK_SIZE: u64 = 256 << 20;
-
-impl Settings {
-    fn check(self) -> Result<Self, FormatError> {
-        let good = (MIN_PACK_SIZE..=MAX_PACK_SIZE).contains(&self.pack_size_bytes);
-        ensure(good, "R-RECORD-FILE-2", "its pack size is outside of the limits")?;
-        Ok(self)
-    }
-}
 
 /// What an object of this room is called and what it says it is.
 struct Place {
@@ -154,17 +162,21 @@ impl StopKind {
 }
 
 /// A fact of one of the kinds of records.
-pub trait Fact: Serialize + DeserializeOwned {
+pub trait Fact: Sized {
     /// Its kind.
     const KIND: RecordKind;
 
-    /// What JSON cannot say.
+    /// Its members as they are stored.
+    type Stored: Serialize + DeserializeOwned;
+
+    /// What is written.
+    fn to_stored(&self) -> Self::Stored;
+
+    /// Checks what the types of the members cannot say.
     ///
     /// # Errors
     /// A value is outside of its limits.
-    fn checked(self) -> Result<Self, FormatError> {
-        Ok(self)
-    }
+    fn from_stored(stored: Self::Stored) -> Result<Self, FormatError>;
 
     /// Name and bytes of a record.
     ///
@@ -177,7 +189,7 @@ pub trait Fact: Serialize + DeserializeOwned {
         signer: Option<&Signer>,
     ) -> Result<(ObjectName, Vec<u8>), FormatError> {
         let place = record_place(Self::KIND, id);
-        let bytes = seal(&place, repository, self, signer)?;
+        let bytes = seal(&place, repository, &self.to_stored(), signer)?;
         Ok((place.name, bytes))
     }
 
@@ -191,7 +203,7 @@ pub trait Fact: Serialize + DeserializeOwned {
         bytes: &[u8],
         verifier: Option<&Verifier>,
     ) -> Result<Self, FormatError> {
-        open::<Self>(&record_place(Self::KIND, id), repository, bytes, verifier)?.checked()
+        Self::from_stored(open(&record_place(Self::KIND, id), repository, bytes, verifier)?)
     }
 }
 
@@ -201,16 +213,63 @@ fn record_place(kind: RecordKind, id: RecordId) -> Place {
 
 impl Fact for Retire {
     const KIND: RecordKind = RecordKind::Retire;
+
+    type Stored = Self;
+
+    fn to_stored(&self) -> Self {
+        self.clone()
+    }
+
+    fn from_stored(stored: Self) -> Result<Self, FormatError> {
+        Ok(stored)
+    }
 }
 
 impl Fact for Forget {
     const KIND: RecordKind = RecordKind::Forget;
+
+    type Stored = Self;
+
+    fn to_stored(&self) -> Self {
+        self.clone()
+    }
+
+    fn from_stored(stored: Self) -> Result<Self, FormatError> {
+        Ok(stored)
+    }
 }
 
 impl Fact for Settings {
     const KIND: RecordKind = RecordKind::Settings;
 
-    fn checked(self) -> Result<Self, FormatError> {
-        self.check()
+    type Stored = StoredSettings;
+
+    fn to_stored(&self) -> StoredSettings {
+        StoredSettings {
+            created: self.created,
+            sequence: self.sequence,
+            compression: self.compression.to_string(),
+            pack_size_bytes: self.pack_size_bytes,
+            parity: self.parity.word().to_owned(),
+        }
+    }
+
+    fn from_stored(stored: StoredSettings) -> Result<Self, FormatError> {
+        const RULE: &str = "R-RECORD-FILE-2";
+        let good = (MIN_PACK_SIZE..=MAX_PACK_SIZE).contains(&stored.pack_size_bytes);
+        ensure(good, RULE, "its pack size is outside of the limits")?;
+        // What users may write shorter is stored in one form only.
+        let compression: Option<Compression> = stored.compression.parse().ok();
+        let compression = compression.filter(|parsed| parsed.to_string() == stored.compression);
+        let compression =
+            compression.ok_or_else(|| FormatError::broken(RULE, "its compression is not known"))?;
+        ensure(stored.parity == Parity::Off.word(), RULE, "its parity is not known")?;
+        Ok(Self {
+            created: stored.created,
+            sequence: stored.sequence,
+            compression,
+            pack_size_bytes: stored.pack_size_bytes,
+            parity: Parity::Off,
+        })
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::error::ensure;
 use super::hex::{Hex, HexBytes};
 use super::text::{Common, TextObject, encode, from_json};
 use super::{FormatError, names};
@@ -64,6 +65,7 @@ pub struct SlotText {
     /// The slot's domain.
     pub domain: DomainId,
     /// The domain's name, if it has one.
+    #[serde(deserialize_with = "super::strict::nullable")]
     pub domain_name: Option<String>,
 }
 
@@ -89,8 +91,10 @@ pub struct Slot {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
+    #[serde(deserialize_with = "super::strict::word")]
     capability: Capability,
     created: Timestamp,
+    #[serde(deserialize_with = "super::strict::object")]
     kdf: Kdf,
     salt: Hex<32>,
     commitment: Hex<32>,
@@ -103,11 +107,42 @@ struct Body {
 enum Kdf {
     Argon2id {
         #[serde(rename = "memoryKiB")]
-        memory_kib: u32,
-        passes: u32,
-        lanes: u32,
+        memory_kib: u64,
+        passes: u64,
+        lanes: u64,
     },
     KeyFile,
+}
+
+/// What decides how the other members are read.
+#[derive(Deserialize)]
+struct Sort {
+    capability: String,
+    #[serde(deserialize_with = "super::strict::object")]
+    kdf: AlgorithmOnly,
+}
+
+#[derive(Deserialize)]
+struct AlgorithmOnly {
+    algorithm: String,
+}
+
+impl Sort {
+    /// Whether this version knows such slots (R-SLOT-5).
+    fn check(&self) -> Result<(), FormatError> {
+        const RULE: &str = "R-SLOT-5";
+        let known = matches!(self.capability.as_str(), "admin" | "write");
+        ensure(known, RULE, "its capability is not known")?;
+        let known = matches!(self.kdf.algorithm.as_str(), "argon2id" | "key-file");
+        ensure(known, RULE, "its key derivation is not known")
+    }
+}
+
+/// Numbers beyond 32 bits are outside of the limits as well.
+fn argon2_params(memory_kib: u64, passes: u64, lanes: u64) -> Result<Argon2Params, FormatError> {
+    let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    Argon2Params::new(narrow(memory_kib), narrow(passes), narrow(lanes))
+        .map_err(|error| FormatError::broken("R-SLOT-1", error.to_string()))
 }
 
 /// What a new slot is made of.
@@ -167,9 +202,9 @@ impl Slot {
     pub fn encode(&self) -> Result<Vec<u8>, FormatError> {
         let kdf = match self.kdf {
             SlotKdf::Argon2id(params) => Kdf::Argon2id {
-                memory_kib: params.memory_kib(),
-                passes: params.passes(),
-                lanes: params.lanes(),
+                memory_kib: params.memory_kib().into(),
+                passes: params.passes().into(),
+                lanes: params.lanes().into(),
             },
             SlotKdf::KeyFile => Kdf::KeyFile,
         };
@@ -188,17 +223,19 @@ impl Slot {
     /// Reads a slot.
     ///
     /// # Errors
-    /// It is damaged, or its parameters are outside of the limits (R-SLOT-1).
+    /// It is damaged, of a sort that this version does not know (R-SLOT-5), or its parameters are outside of the limits
+    /// (R-SLOT-1).
     pub fn parse(bytes: &[u8], repository: RepositoryId, id: SlotId) -> Result<Self, FormatError> {
         let object = TextObject::parse(bytes, MAX_SMALL_JSON_BYTES)?;
         object.check_signature(None)?;
-        let body: Body = object.body(&Common::new(KIND, repository, &names::slot(id)))?;
+        let common = Common::new(KIND, repository, &names::slot(id));
+        object.body::<Sort>(&common)?.check()?;
+        let body: Body = object.body(&common)?;
         let kdf = match body.kdf {
             Kdf::KeyFile => SlotKdf::KeyFile,
-            Kdf::Argon2id { memory_kib, passes, lanes } => SlotKdf::Argon2id(
-                Argon2Params::new(memory_kib, passes, lanes)
-                    .map_err(|error| FormatError::broken("R-SLOT-1", error.to_string()))?,
-            ),
+            Kdf::Argon2id { memory_kib, passes, lanes } => {
+                SlotKdf::Argon2id(argon2_params(memory_kib, passes, lanes)?)
+            }
         };
         Ok(Self {
             id,

@@ -159,29 +159,8 @@ impl<'a> TextObject<'a> {
 /// JSON with an error that names a rule.
 pub(super) fn from_json<T: DeserializeOwned>(json: &[u8], rule: &'static str) -> Result<T, FormatError> {
     super::strict::check(json).map_err(|error| FormatError::broken("R-TEXT-6", error.to_string()))?;
-    serde_json::from_slice(json).map_err(|error| FormatError::broken(rule, error.to_string()))
-}
-
-/// For `#[serde(with)]`: a value in its text form.
-pub(super) mod as_text {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
-    use std::fmt::Display;
-    use std::str::FromStr;
-
-    pub(in crate::format) fn serialize<T: Display, S: Serializer>(
-        value: &T,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(value)
-    }
-
-    pub(in crate::format) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
-    where
-        T: FromStr<Err: Display>,
-        D: Deserializer<'de>,
-    {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
+    let object = serde_json::from_slice::<super::strict::Object<T>>(json);
+    object.map(|object| object.0).map_err(|error| FormatError::broken(rule, error.to_string()))
 }
 
 #[cfg(test)]

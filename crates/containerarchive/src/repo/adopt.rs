@@ -8,7 +8,6 @@ use super::publish::StoredPacks;
 use super::{Index, RepoError, Repository};
 use crate::base::limits::MAX_PACK_BYTES;
 use crate::base::{Monitor, PackId, SessionId};
-use crate::crypto::blake3_256;
 use crate::format::names;
 use crate::store::{Durability, StoreErrorKind};
 
@@ -60,7 +59,7 @@ fn adopt_one(
         Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    if blake3_256(&bytes) != id.0 {
+    if names::check_content_name(&id.0, &bytes).is_err() {
         return Ok(());
     }
     // The dead session may not have come to its fsync; putting what exists makes it durable.

@@ -8,7 +8,7 @@ use crate::format::pages::{PAGE_LEN, PIECE_LEN, open_page};
 use crate::format::prefix::{ObjectKind, PREFIX_LEN, Prefix};
 use crate::format::segment::{
     ENTRIES_PER_FILTER, ENTRIES_PER_PAGE, Entry, Filter, HEADER_LEN, Head, Key, PACKS_PER_PAGE, SegmentPack,
-    pages_in_file,
+    check_fence, pages_in_file,
 };
 use crate::format::{FormatError, names};
 
@@ -154,6 +154,8 @@ impl SegmentReader {
             let content = self.cached(repository, pages, 1 + page as u32)?;
             let entries = self.head.parse_entries(page as u32, &content);
             let entries = entries.map_err(|source| RepoError::format(&self.name, source))?;
+            check_fence(self.fences.get(page), &entries)
+                .map_err(|source| RepoError::format(&self.name, source))?;
             let from = entries.partition_point(|entry| entry.key < *key);
             for entry in entries[from..].iter().take_while(|entry| entry.key == *key) {
                 found.push((self.pack(repository, pages, entry)?, entry.slot));

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::support::{Lab, noise, sql};
+use crate::base::{NoPins, SilentMonitor};
 use crate::chunk::ChunkParams;
-use crate::store::{LocalStore, MemoryStore};
+use crate::store::{Durability, LocalStore, MemoryStore, Store};
 
 fn contents() -> Vec<Vec<u8>> {
     let (min, average, max) = (256, 1024, 4096);
@@ -62,6 +63,22 @@ fn three_items_come_back_together_and_one_by_one() {
             assert_eq!(&std::fs::read(target.join(name)).unwrap(), content);
         }
     }
+}
+
+#[test]
+fn a_copy_of_all_objects_is_the_repository_and_has_what_its_writers_stored() {
+    let lab = Lab::new(Arc::new(MemoryStore::new()), true, 1);
+    lab.create().unwrap();
+    lab.add_writer([8; 32], Some("laptop"));
+    let writer = lab.open_with([8; 32], &NoPins, &SilentMonitor).unwrap();
+    lab.ingest_into(&writer, &[("a", b"content")]).unwrap();
+    let copy = MemoryStore::new();
+    let mut names = Vec::new();
+    lab.store.list("", &mut |entry| names.push(entry.name)).unwrap();
+    for name in names {
+        copy.put(&name, &lab.store.get(&name, 1 << 20).unwrap(), Durability::Durable).unwrap();
+    }
+    assert_eq!(lab.on(Arc::new(copy)).restore_latest().unwrap()["a"], b"content");
 }
 
 /// The sizes of the issue at the default chunk sizes: 200 MB of zeros, noise and text.

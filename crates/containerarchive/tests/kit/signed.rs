@@ -1,0 +1,64 @@
+//! Fences, voids and records.
+
+use serde_json::{Value, json};
+
+use crate::case::Cases;
+use crate::lab::{RECORD, SESSION, Side, TIME};
+use crate::text::{fence, object};
+
+fn record(side: &Side, kind: &str, members: Value) -> Vec<u8> {
+    let mut body = json!({
+        "kind": kind, "repository": side.repository, "name": format!("records/{kind}/{RECORD}.json"), "created": TIME,
+    });
+    body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    object(&body.to_string(), side.signer())
+}
+
+pub(crate) fn cases(cases: &mut Cases) {
+    let side = Side::encrypted();
+    let rule = "R-SESSION-3";
+    let mut fence = fence(&side);
+    let mut void = fence.clone();
+    void["kind"] = json!("void");
+    void["name"] = json!(format!("snapshots/{SESSION}.void"));
+    cases.accept(rule, "own-session.fence", object(&fence.to_string(), side.signer()));
+    cases.accept(rule, "own-session.void", object(&void.to_string(), side.signer()));
+    for stop in [&mut fence, &mut void] {
+        stop["session"] = json!("00".repeat(16));
+    }
+    cases.reject(rule, "other-session.fence", object(&fence.to_string(), side.signer()));
+    cases.reject(rule, "other-session.void", object(&void.to_string(), side.signer()));
+    cases.accept("R-TEXT-3", "signed.retire", record(&side, "retire", json!({"packs": ["ab".repeat(32)]})));
+    cases.accept("R-TEXT-3", "signed.forget", record(&side, "forget", json!({"snapshots": [SESSION]})));
+    settings(&side, cases);
+}
+
+fn settings(side: &Side, cases: &mut Cases) {
+    let rule = "R-RECORD-FILE-2";
+    let with = |name: &str, value: Value| {
+        let mut members =
+            json!({"sequence": 1, "compression": "auto", "packSizeBytes": 16_777_216, "parity": "off"});
+        members[name] = value;
+        record(side, "settings", members)
+    };
+    for (case, word) in
+        [("none", "none"), ("zstd-22", "zstd:22"), ("zstd-minus-7", "zstd:-7"), ("gzip-9", "gzip:9")]
+    {
+        cases.accept(rule, &format!("{case}.settings"), with("compression", json!(word)));
+    }
+    cases.accept(rule, "smallest-pack.settings", with("packSizeBytes", json!(65_536)));
+    cases.accept(rule, "largest-pack.settings", with("packSizeBytes", json!(268_435_456)));
+    for (case, word) in [
+        ("zstd-without-level", "zstd"),
+        ("zstd-0", "zstd:0"),
+        ("zstd-23", "zstd:23"),
+        ("zstd-leading-zero", "zstd:03"),
+        ("gzip-10", "gzip:10"),
+        ("lz4", "lz4"),
+    ] {
+        cases.reject(rule, &format!("{case}.settings"), with("compression", json!(word)));
+    }
+    cases.reject(rule, "pack-too-small.settings", with("packSizeBytes", json!(65_535)));
+    cases.reject(rule, "pack-too-large.settings", with("packSizeBytes", json!(268_435_457)));
+    cases.reject(rule, "parity.settings", with("parity", json!("10+2")));
+}
