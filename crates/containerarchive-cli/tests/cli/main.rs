@@ -13,4 +13,6 @@ mod keys;
 #[cfg(test)]
 mod listings;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod support;

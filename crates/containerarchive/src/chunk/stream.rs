@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::Chunker;
 
 /// What a batch holds at least beside one largest chunk, so that the copy of the unfinished tail is rare enough.
-const LEAST_BYTES: usize = 256 << 10;
+const LEAST_BYTES: usize = 64 << 10;
 
 /// Consecutive chunks of a stream in one buffer. Made to be filled again and again.
 #[derive(Default)]
@@ -89,8 +89,11 @@ impl<'a, R: Read> ChunkReader<'a, R> {
     /// stream must not be taken as whole: every later call fails, too.
     pub fn next_batch(&mut self, batch: &mut Batch) -> io::Result<bool> {
         batch.ranges.clear();
-        // The length stays at the target, so that a recycled buffer is not zeroed again.
-        batch.buffer.resize(self.batch_bytes, 0);
+        // The length stays the same, so that a recycled buffer is not zeroed again; a new one is zeroed by the system,
+        // which takes no memory for what a short stream never fills.
+        if batch.buffer.len() != self.batch_bytes {
+            batch.buffer = vec![0; self.batch_bytes];
+        }
         let filled = self.fill(&mut batch.buffer)?;
         let at_end = self.state == State::Ended;
         let mut start = 0;

@@ -163,12 +163,14 @@ impl<'env> Writer<'env> {
     }
 
     fn end_pack<W: 'env>(&mut self, pool: &Pool<'env, W>, class: Class) -> Result<(), RepoError> {
-        let open = if class == Class::Data { &mut self.data } else { &mut self.structure };
-        if open.is_empty() {
+        let is_empty = if class == Class::Data { self.data.is_empty() } else { self.structure.is_empty() };
+        if is_empty {
             return Ok(());
         }
-        let pack = std::mem::replace(open, OpenPack::new(class, self.spare.pop().unwrap_or_default()));
+        // Waiting comes first: it gives a buffer back, and so there is never one more than needed.
         self.wait_for_packs(self.max_in_flight - 1)?;
+        let open = if class == Class::Data { &mut self.data } else { &mut self.structure };
+        let pack = std::mem::replace(open, OpenPack::new(class, self.spare.pop().unwrap_or_default()));
         let (repository, domain, session) = (self.repository, Arc::clone(&self.domain), self.session);
         self.in_flight.push_back(pool.submit(move |_| seal_and_put(repository, &domain, session, pack)));
         Ok(())
