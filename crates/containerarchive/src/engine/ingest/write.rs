@@ -61,6 +61,8 @@ type HashedBatch = (Batch, Vec<ChunkHash>);
 struct Queues {
     hashing: VecDeque<(usize, Ticket<HashedBatch>)>,
     compressing: VecDeque<Ticket<PackedBatch>>,
+    /// Buffers of texts that were packed.
+    spare_texts: Vec<Vec<u8>>,
 }
 
 impl<'env> Write<'env> {
@@ -124,7 +126,8 @@ impl<'env> Write<'env> {
             if new.is_empty() {
                 sources.recycle(batch);
             } else {
-                queues.compressing.push_back(self.compress(batch, new, &item.compression));
+                let text = queues.spare_texts.pop().unwrap_or_default();
+                queues.compressing.push_back(self.compress(batch, new, text, &item.compression));
             }
         }
         // A checkpoint names what was stored; what was looked up and is not yet stored must not be forgotten by it.
@@ -137,6 +140,7 @@ impl<'env> Write<'env> {
                 writer.store(&self.pool, chunk.id, chunk.codec, text, chunk.plain_len)?;
             }
             sources.recycle(packed.batch);
+            queues.spare_texts.push(packed.text);
         }
         if writer.wants_checkpoint() {
             writer.flush(&self.pool)?;
@@ -179,11 +183,12 @@ impl<'env> Write<'env> {
         &self,
         batch: Batch,
         new: Vec<(usize, ChunkId)>,
+        mut text: Vec<u8>,
         compression: &Arc<ItemCompression>,
     ) -> Ticket<PackedBatch> {
         let compression = Arc::clone(compression);
         self.pool.submit(move |compressor| {
-            let mut text = Vec::new();
+            text.clear();
             let mut chunks = Vec::with_capacity(new.len());
             for (number, id) in new {
                 let Some(plain) = batch.chunk(number) else { continue };
