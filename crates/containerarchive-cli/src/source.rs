@@ -4,6 +4,8 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, IsTerminal, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use containerarchive::{ErrorCode, IngestItem};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -22,12 +24,14 @@ struct Source {
     file: File,
     /// A read may wait for another process.
     may_wait: bool,
+    /// Nobody wants the content any more.
+    ended: Arc<AtomicBool>,
 }
 
 impl Read for Source {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            if interrupt::is_interrupted() {
+            if interrupt::is_interrupted() || self.ended.load(Ordering::Relaxed) {
                 return Err(io::Error::other("interrupted"));
             }
             if self.may_wait && !is_ready(&self.file)? {
@@ -51,11 +55,11 @@ fn is_ready(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Opens everything that is to be stored.
+/// Opens everything that is to be stored. Reads end once `ended` is set.
 ///
 /// # Errors
 /// One of them cannot be opened, or the request makes no sense.
-pub(crate) fn open_all(arguments: &IngestArgs) -> Outcome<Vec<IngestItem<'static>>> {
+pub(crate) fn open_all(arguments: &IngestArgs, ended: &Arc<AtomicBool>) -> Outcome<Vec<IngestItem<'static>>> {
     if arguments.name.is_some() && arguments.paths.len() != 1 {
         return Err(Failure::usage("--name names one item, and there are several paths")
             .advise("use --item NAME=FILE for each"));
@@ -66,10 +70,15 @@ pub(crate) fn open_all(arguments: &IngestArgs) -> Outcome<Vec<IngestItem<'static
     if wanted.iter().filter(|(_, path)| *path == Path::new(STANDARD_INPUT)).count() > 1 {
         return Err(Failure::usage("the standard input can be only one item"));
     }
-    wanted.into_iter().map(|(name, path)| open(name, path, arguments.item_type.as_deref())).collect()
+    wanted.into_iter().map(|(name, path)| open(name, path, arguments.item_type.as_deref(), ended)).collect()
 }
 
-fn open(name: Option<String>, path: &Path, item_type: Option<&str>) -> Outcome<IngestItem<'static>> {
+fn open(
+    name: Option<String>,
+    path: &Path,
+    item_type: Option<&str>,
+    ended: &Arc<AtomicBool>,
+) -> Outcome<IngestItem<'static>> {
     let is_standard_input = path == Path::new(STANDARD_INPUT);
     let name = match name {
         Some(name) => name,
@@ -81,7 +90,8 @@ fn open(name: Option<String>, path: &Path, item_type: Option<&str>) -> Outcome<I
     let item_type = item_type.unwrap_or(if is_regular { "file" } else { "stream" }).to_owned();
     // Files of /proc say that they are empty.
     let size_hint = Some(metadata.len()).filter(|len| is_regular && *len > 0);
-    Ok(IngestItem { name, item_type, source: Box::new(Source { file, may_wait: !is_regular }), size_hint })
+    let source = Source { file, may_wait: !is_regular, ended: Arc::clone(ended) };
+    Ok(IngestItem { name, item_type, source: Box::new(source), size_hint })
 }
 
 /// A path without its leading `/` and without `.` components.

@@ -122,6 +122,12 @@ pub enum Error {
     /// The user or the caller asked to stop.
     #[error("interrupted")]
     Cancelled,
+    /// The system has no thread to give.
+    #[error("cannot start a thread: {source}")]
+    Thread {
+        /// Why.
+        source: io::Error,
+    },
     /// A worker thread panicked: a defect of this program.
     #[error(
         "a worker thread of this program ended unexpectedly; nothing was acknowledged. Please report this"
@@ -200,7 +206,7 @@ impl Error {
             Self::Host(_) => ErrorCode::Failed,
             Self::Source { .. } => ErrorCode::Source,
             Self::Output { source, .. } if source.kind() == io::ErrorKind::StorageFull => ErrorCode::Full,
-            Self::Output { .. } | Self::Worker => ErrorCode::Failed,
+            Self::Output { .. } | Self::Worker | Self::Thread { .. } => ErrorCode::Failed,
             Self::ItemName { .. }
             | Self::ItemCount { .. }
             | Self::Text { .. }
@@ -241,7 +247,8 @@ fn repo_code(error: &RepoError) -> ErrorCode {
         }
         RepoError::NeedsAdmin { .. } => ErrorCode::Capability,
         RepoError::Rollback { .. } => ErrorCode::Rollback,
-        RepoError::SlotStays { .. } | RepoError::TooManySlots { .. } => ErrorCode::Usage,
+        RepoError::SlotStays { .. } | RepoError::SlotLimit { .. } => ErrorCode::Usage,
+        RepoError::TooManySlots { .. } => ErrorCode::Damaged,
         _ => ErrorCode::Failed,
     }
 }

@@ -1,5 +1,8 @@
 //! `ingest`: streams and files in, one snapshot out.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use containerarchive::format::manifest::{check_item_name, clashing_name};
 use containerarchive::{IngestItem, IngestOptions, Manifest, ingest};
 use serde::Serialize;
@@ -25,7 +28,8 @@ struct Content<'a> {
 
 pub(super) fn run(context: &Context<'_>, arguments: &IngestArgs) -> Outcome {
     let tags = super::tags(&arguments.tag)?;
-    let items = source::open_all(arguments)?;
+    let ended = Arc::new(AtomicBool::new(false));
+    let items = source::open_all(arguments, &ended)?;
     check_names(&items)?;
     let (repository, is_new) = if arguments.init {
         context.open_or_create(&arguments.new, FIRST_LABEL)?
@@ -46,6 +50,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &IngestArgs) -> Outcome {
         time: arguments.time,
         threads: context.threads,
         pins: &context.pins,
+        ended,
     };
     let report = ingest(&repository, items, &options, terminal)?;
     let manifest = &report.manifest;

@@ -41,7 +41,10 @@ pub(super) fn run(context: &Context<'_>, arguments: &SnapshotsArgs) -> Outcome {
         return Ok(());
     }
     let damaged = count(found.damaged().len() as u64, "snapshot");
-    Err(Failure::new(ErrorCode::Damaged, format!("{damaged} cannot be read; the others are listed")))
+    Err(Failure::new(
+        ErrorCode::Damaged,
+        format!("{damaged} damaged, missing or replaced; the others are listed"),
+    ))
 }
 
 /// Digits that tell all ids apart.

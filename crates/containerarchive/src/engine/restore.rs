@@ -84,6 +84,7 @@ pub fn restore(
             monitor,
             threads: options.threads,
             mended_chunks: 0,
+            planning_error: None,
         };
         let items = run.items(&items, target)?;
         Ok(RestoreReport { items, mended_chunks: run.mended_chunks })
@@ -141,6 +142,8 @@ struct Restore<'env> {
     monitor: &'env dyn Monitor,
     threads: usize,
     mended_chunks: u64,
+    /// Met while a run was at hand.
+    planning_error: Option<RepoError>,
 }
 
 impl<'env> Restore<'env> {
@@ -258,14 +261,23 @@ impl<'env> Restore<'env> {
         recipe: &mut RecipeReader,
         pending: &mut Option<ChunkPlace>,
     ) -> Result<Option<Run>, RepoError> {
+        if let Some(error) = self.planning_error.take() {
+            return Err(error);
+        }
         let mut run: Option<Run> = None;
         loop {
             let place = match pending.take() {
                 Some(place) => place,
-                None => {
-                    let Some(entry) = recipe.next(&mut |hash| self.fetch_node(hash))? else { return Ok(run) };
-                    self.find_data(entry)?
-                }
+                None => match self.next_place(recipe) {
+                    Ok(Some(place)) => place,
+                    Ok(None) => return Ok(run),
+                    // What stands before is read and written first; the next call tells the error.
+                    Err(error) if run.is_some() => {
+                        self.planning_error = Some(error);
+                        return Ok(run);
+                    }
+                    Err(error) => return Err(error),
+                },
             };
             let end = place.offset + u64::from(place.record.stored_len);
             let plain_bytes = u64::from(place.record.plain_len);
@@ -290,6 +302,11 @@ impl<'env> Restore<'env> {
                 }
             }
         }
+    }
+
+    fn next_place(&mut self, recipe: &mut RecipeReader) -> Result<Option<ChunkPlace>, RepoError> {
+        let entry = recipe.next(&mut |hash| self.fetch_node(hash))?;
+        entry.map(|entry| self.find_data(entry)).transpose()
     }
 
     fn find_data(&mut self, entry: LeafEntry) -> Result<ChunkPlace, RepoError> {
@@ -330,7 +347,7 @@ impl<'env> Restore<'env> {
                 Err(error) => error,
             },
         };
-        if !error.is_damage() {
+        if !error.is_useless() {
             return Err(error);
         }
         let id = place.record.id;

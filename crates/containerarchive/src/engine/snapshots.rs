@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::base::{Monitor, Pins, SessionId, Timestamp};
 use crate::error::Error;
-use crate::repo::{LoadedManifest, Manifests, Repository, load_manifests};
+use crate::repo::{Damage, LoadedManifest, Manifests, Repository, load_manifests};
 
 /// Which snapshots are meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Snapshots {
 
     /// Ids of snapshots that are damaged or missing, and why.
     #[must_use]
-    pub fn damaged(&self) -> &BTreeMap<SessionId, String> {
+    pub fn damaged(&self) -> &BTreeMap<SessionId, Damage> {
         &self.found.damaged
     }
 
@@ -119,21 +119,31 @@ impl Snapshots {
         selector: &Selector,
         filter: &Filter,
     ) -> Result<&LoadedManifest, Error> {
-        // A damaged manifest may be newer than all others: an older snapshot in its place would be the wrong bytes.
-        if !self.found.damaged.is_empty() {
-            let damaged = self.found.damaged.iter().map(|(id, why)| format!("{id}: {why}")).collect();
-            return Err(Error::UncertainSnapshot { wanted: selector.text(), damaged });
+        let newest_first = || self.found.snapshots.iter().rev().filter(|loaded| filter.matches(loaded));
+        let found = newest_first().nth(number);
+        // A manifest that cannot be read may be newer than all others: an older one in its place would be the wrong bytes.
+        let casts_doubt = |damage: &Damage| {
+            !damage.is_readable
+                && (damage.domain.is_none() || found.is_none_or(|found| damage.domain == Some(found.domain)))
+        };
+        let doubts: Vec<String> = self
+            .found
+            .damaged
+            .iter()
+            .filter(|(_, damage)| casts_doubt(damage))
+            .map(|(id, damage)| format!("{id}: {}", damage.text))
+            .collect();
+        if !doubts.is_empty() {
+            return Err(Error::UncertainSnapshot { wanted: selector.text(), damaged: doubts });
         }
-        self.found.snapshots.iter().rev().filter(|loaded| filter.matches(loaded)).nth(number).ok_or_else(
-            || {
-                let hint = match (self.found.snapshots.len(), self.matching(filter).count()) {
-                    (0, _) => ": the repository has no snapshots yet".to_owned(),
-                    (all, 0) => format!(": none of the {all} snapshots has what was asked for"),
-                    (_, matching) => format!(": only {matching} match"),
-                };
-                Error::NoSnapshot { wanted: selector.text(), hint }
-            },
-        )
+        found.ok_or_else(|| {
+            let hint = match (self.found.snapshots.len(), self.matching(filter).count()) {
+                (0, _) => ": the repository has no snapshots yet".to_owned(),
+                (all, 0) => format!(": none of the {all} snapshots has what was asked for"),
+                (_, matching) => format!(": only {matching} match"),
+            };
+            Error::NoSnapshot { wanted: selector.text(), hint }
+        })
     }
 
     fn find_prefix(&self, prefix: &str, selector: &Selector) -> Result<&LoadedManifest, Error> {
@@ -143,12 +153,15 @@ impl Snapshots {
             .iter()
             .filter(|loaded| loaded.manifest.id.to_hex().starts_with(prefix))
             .collect();
-        let damaged: Vec<_> =
-            self.found.damaged.iter().filter(|(id, _)| id.to_hex().starts_with(prefix)).collect();
-        match (candidates.as_slice(), damaged.as_slice()) {
-            // Intact, although another manifest names other bytes for it, or damaged.
-            (_, [(id, why)]) if candidates.iter().all(|loaded| loaded.manifest.id == **id) => {
-                Err(Error::DamagedSnapshot { id: id.to_string(), why: (*why).clone() })
+        let lost: Vec<_> = self
+            .found
+            .damaged
+            .iter()
+            .filter(|(id, damage)| !damage.is_readable && id.to_hex().starts_with(prefix))
+            .collect();
+        match (candidates.as_slice(), lost.as_slice()) {
+            ([], [(id, damage)]) => {
+                Err(Error::DamagedSnapshot { id: id.to_string(), why: damage.text.clone() })
             }
             ([only], []) => Ok(only),
             ([], []) => Err(Error::NoSnapshot {
@@ -156,10 +169,8 @@ impl Snapshots {
                 hint: ": 'containerarchive snapshots' lists what there is".to_owned(),
             }),
             _ => {
-                let ids = candidates
-                    .iter()
-                    .map(|loaded| loaded.manifest.id)
-                    .chain(damaged.iter().map(|(id, _)| **id));
+                let ids =
+                    candidates.iter().map(|loaded| loaded.manifest.id).chain(lost.iter().map(|(id, _)| **id));
                 let candidates = ids.map(|id| id.to_hex()).collect();
                 Err(Error::AmbiguousSnapshot { wanted: selector.text(), candidates })
             }

@@ -15,6 +15,8 @@ use crate::base::{ChunkHash, DomainId, RepositoryId, SessionId, Timestamp};
 use crate::crypto::{ObjectSecrets, Suite};
 
 const KIND: &str = "manifest";
+/// How many earlier manifests a manifest names.
+pub const CHAIN_LEN: usize = 8;
 
 /// A snapshot's description.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,7 +186,10 @@ impl Manifest {
 
     fn check(&self) -> Result<(), FormatError> {
         const NAMES: &str = "R-MANIFEST-2";
-        ensure(self.version == 1, "R-MANIFEST-1", "its version is not known")?;
+        if self.version != 1 {
+            return Err(FormatError::Version { version: self.version.into() });
+        }
+        ensure(self.previous.len() <= CHAIN_LEN, "R-MANIFEST-4", "it names more than eight earlier ones")?;
         ensure((1..=MAX_ITEMS).contains(&self.items.len()), NAMES, "it has no items, or more than 100,000")?;
         for item in &self.items {
             check_item_name(&item.name)

@@ -9,10 +9,12 @@ use super::{Index, RepoError, Repository};
 use crate::base::limits::MAX_PACK_BYTES;
 use crate::base::{Monitor, PackId, SessionId};
 use crate::format::names;
+use crate::format::pack::{HEADER_LEN, PackHeader};
 use crate::store::{Durability, StoreErrorKind};
 
 /// Looks for packs of dead, uncommitted sessions of this domain and makes them durable. They count only once the
-/// caller publishes a segment that names them. Costs one listing of packs if there is a dead session, else nothing.
+/// caller publishes a segment that names them. Costs nothing without a dead session; else a listing of packs, and a look
+/// at the header of each that no segment of this domain names.
 ///
 /// # Errors
 /// The store failed.
@@ -47,10 +49,17 @@ fn adopt_one(
     dead: &HashSet<SessionId>,
     adopted: &mut StoredPacks,
 ) -> Result<(), RepoError> {
+    // A look at the header is enough for most: packs of other domains and of living sessions.
+    let mut header = [0; HEADER_LEN];
+    let config = &repository.config;
+    let is_ours = repository.store.get_range(&names::pack(id), 0, &mut header).is_ok()
+        && PackHeader::parse(&header, config.suite, config.repository)
+            .is_ok_and(|header| header.prefix.domain == domain.id && dead.contains(&header.prefix.session));
+    if !is_ours {
+        return Ok(());
+    }
     let view = match repository.view_pack(id, domain) {
-        Ok(view) if dead.contains(&view.header.prefix.session) => view,
-        // A living session's, another domain's, or damaged: not ours to take.
-        Ok(_) => return Ok(()),
+        Ok(view) => view,
         Err(error) if error.is_damage() => return Ok(()),
         Err(error) => return Err(error),
     };
@@ -67,7 +76,7 @@ fn adopt_one(
         Err(error) if error.kind != StoreErrorKind::AlreadyExists => return Err(error.into()),
         _ => {}
     }
-    adopted.add(id, view.len, view.header.prefix.class, view.table.records());
+    adopted.adopt(id, view.len, view.header.prefix.class, view.table.records());
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Making a repository.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::objects::{delete_if_there, put_replica, put_replicated};
@@ -15,7 +16,7 @@ use crate::format::config::Config;
 use crate::format::names;
 use crate::format::signed::{Fact, Parity, Settings};
 use crate::format::slot::{SlotPayload, SlotText};
-use crate::store::{Durability, Store, StoreErrorKind};
+use crate::store::{Durability, Held, Store, StoreErrorKind};
 
 /// Credential of a new key slot.
 pub enum NewCredential<'a> {
@@ -39,6 +40,8 @@ pub struct CreateOptions<'a> {
     pub pack_size_bytes: u64,
 }
 
+/// Beginning of the names of locks that only init takes; no session has such a name.
+const INIT_LOCK: &str = "init-";
 /// Pack size where none is asked for: 16 MiB.
 const DEFAULT_PACK_SIZE: u64 = 16 << 20;
 
@@ -92,6 +95,36 @@ pub fn create(
         )));
     }
     prepare(&**store, &occupied)?;
+    let lock = lock(&**store, &occupied)?;
+    let made = clear(&**store, &lock, &occupied).and_then(|()| make(store, environment, options, &occupied));
+    drop(lock.held);
+    for name in &lock.names {
+        // Whoever comes next finds it dead and goes on.
+        let _ = delete_if_there(&**store, name);
+    }
+    let (repository, bytes) = made?;
+    let pin = Pin {
+        repository,
+        is_encrypted: options.credential.is_some(),
+        config_serial: 1,
+        config_blake3: blake3_256(&bytes),
+        newest: BTreeMap::new(),
+        slot: None,
+    };
+    // The repository exists by now; the client learns it again when it opens it.
+    if let Err(error) = pins.save(&location, &pin) {
+        monitor.problem(&Problem::Warning { text: error.to_string() });
+    }
+    Ok(repository)
+}
+
+/// Writes the objects of a new repository. Returns its id and the bytes of its config.
+fn make(
+    store: &Arc<dyn Store>,
+    environment: &Environment,
+    options: &CreateOptions<'_>,
+    occupied: &dyn Fn(String) -> RepoError,
+) -> Result<(RepositoryId, Vec<u8>), RepoError> {
     let repository = RepositoryId(random_array(&*environment.random)?);
     let created = environment.clock.now();
     let mut signer = None;
@@ -136,22 +169,50 @@ pub fn create(
         other => other?,
     }
     put_replica(&**store, &names::config(), &bytes)?;
-    let pin = Pin {
-        repository,
-        is_encrypted: suite != Suite::Plain,
-        config_serial: 1,
-        config_blake3: blake3_256(&bytes),
-        newest: std::collections::BTreeMap::new(),
-        slot: None,
-    };
-    // The repository exists by now; the client learns it again when it opens it.
-    if let Err(error) = pins.save(&location, &pin) {
-        monitor.problem(&Problem::Warning { text: error.to_string() });
-    }
-    Ok(repository)
+    Ok((repository, bytes))
 }
 
-/// Makes the folders, and clears what an interrupted init left. Anything else there is somebody's data.
+/// Says that an init runs, so that two at once do not clear away what the other one writes.
+struct InitLock {
+    held: Box<dyn Held>,
+    /// Its object, and those of interrupted inits.
+    names: Vec<ObjectName>,
+}
+
+fn init_lock_name(number: u32) -> Option<ObjectName> {
+    ObjectName::parse(&format!("{}/{INIT_LOCK}{number}.json", names::LOCKS))
+}
+
+/// Takes the number behind the highest one: of two inits that see the same, one only can create the next.
+fn lock(store: &dyn Store, occupied: &dyn Fn(String) -> RepoError) -> Result<InitLock, RepoError> {
+    let busy = || occupied("another process is making one right now".to_owned());
+    let mut names = Vec::new();
+    let mut next = 0;
+    store.list(names::LOCKS, &mut |entry| {
+        let number =
+            entry.name.file_name().strip_prefix(INIT_LOCK).and_then(|rest| rest.strip_suffix(".json"));
+        if let Some(number) = number.and_then(|number| number.parse::<u32>().ok()) {
+            next = next.max(number.saturating_add(1));
+            names.push(entry.name);
+        }
+    })?;
+    for name in &names {
+        match store.is_held(name) {
+            Ok(Some(true)) => return Err(busy()),
+            Err(error) if error.kind != StoreErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    let Some(name) = init_lock_name(next) else { return Err(busy()) };
+    let held = store.put_held(&name, b"").map_err(|error| match error.kind {
+        StoreErrorKind::AlreadyExists => busy(),
+        _ => error.into(),
+    })?;
+    names.push(name);
+    Ok(InitLock { held, names })
+}
+
+/// Makes the folders, if there is no repository.
 fn prepare(store: &dyn Store, occupied: &dyn Fn(String) -> RepoError) -> Result<(), RepoError> {
     let config = names::config();
     for name in [&config, &names::replica(&config)] {
@@ -167,10 +228,21 @@ fn prepare(store: &dyn Store, occupied: &dyn Fn(String) -> RepoError) -> Result<
     store.create(&folders).map_err(|error| match error.kind {
         StoreErrorKind::AlreadyExists => occupied(format!("it is not empty ({error})")),
         _ => error.into(),
-    })?;
+    })
+}
+
+/// Clears what an interrupted init left. Anything else there is somebody's data.
+fn clear(
+    store: &dyn Store,
+    lock: &InitLock,
+    occupied: &dyn Fn(String) -> RepoError,
+) -> Result<(), RepoError> {
     let mut leftovers = Vec::new();
     let mut foreign = None;
     store.list("", &mut |entry| {
+        if lock.names.contains(&entry.name) {
+            return;
+        }
         if is_leftover_of_init(&entry.name) && entry.len <= MAX_SMALL_JSON_BYTES as u64 {
             leftovers.push(entry.name);
         } else {

@@ -5,7 +5,7 @@ use crate::base::random::RandomnessError;
 use crate::base::{ChunkId, ObjectName, SessionId};
 use crate::crypto::CryptoError;
 use crate::format::FormatError;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind, StoreOperation};
 
 /// An operation on a repository failed.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +57,7 @@ pub enum RepoError {
         given: &'static str,
         /// Slots that could be tried.
         slots: usize,
-        /// Slots that are damaged.
+        /// Slots that were not tried, and why.
         damaged: Vec<String>,
         /// Where.
         location: String,
@@ -129,6 +129,14 @@ pub enum RepoError {
         /// The limit.
         limit: usize,
     },
+    /// A new slot would exceed a limit.
+    #[error("at most {limit} {what} are possible")]
+    SlotLimit {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        limit: usize,
+    },
     /// The slot is not there, or the last one that lets an admin in.
     #[error("cannot remove key slot {slot}: {why}")]
     SlotStays {
@@ -138,13 +146,16 @@ pub enum RepoError {
         why: &'static str,
     },
     /// What was just sealed did not open again.
-    #[error(
-        "a pack did not open again right after it was sealed ({why}): this computer's memory or processor may be faulty"
-    )]
+    #[error("what was sealed did not open again ({why}): this computer's memory or processor may be faulty")]
     SealCheck {
         /// What differed.
         why: String,
     },
+    /// A worker thread panicked: a defect of this program.
+    #[error(
+        "a worker thread of this program ended unexpectedly; nothing was acknowledged. Please report this"
+    )]
+    Worker,
     /// A primitive failed.
     #[error(transparent)]
     Crypto(#[from] CryptoError),
@@ -160,7 +171,7 @@ fn note(damaged: &[String]) -> String {
     if damaged.is_empty() {
         return String::new();
     }
-    format!(" ({} could not be tried: damaged)", damaged.join(", "))
+    format!("; not tried: {}", damaged.join(", "))
 }
 
 impl RepoError {
@@ -174,9 +185,27 @@ impl RepoError {
         }
     }
 
-    /// Whether the error speaks of damage or loss of an object, so that another copy may help.
+    /// Whether the error speaks of damage or loss of an object, so that another copy may help. A sector that cannot be
+    /// read is damage, too.
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Missing { .. } | Self::Recipe(_) | Self::LostChunk { .. })
+        match self {
+            Self::Damaged { .. } | Self::Missing { .. } | Self::Recipe(_) | Self::LostChunk { .. } => true,
+            Self::Store(error) => {
+                let is_read = matches!(
+                    error.operation,
+                    StoreOperation::Get | StoreOperation::GetRange | StoreOperation::Head
+                );
+                is_read && matches!(error.kind, StoreErrorKind::Failed | StoreErrorKind::OutOfRange)
+            }
+            _ => false,
+        }
+    }
+
+    /// As [`Self::is_damage`] for packs and segments: one of an unknown version is of no use either, and others may
+    /// have what it has.
+    #[must_use]
+    pub fn is_useless(&self) -> bool {
+        self.is_damage() || matches!(self, Self::Unusable { .. })
     }
 }

@@ -145,7 +145,7 @@ impl Index {
             // Gone since it was listed: a merge replaced it.
             Err(RepoError::Missing { .. }) => {}
             Err(RepoError::Store(error)) if error.kind == StoreErrorKind::NotFound => {}
-            Err(error) if is_cache_damage(&error) => report(monitor, id, &error),
+            Err(error) if error.is_useless() => report(monitor, id, &error),
             Err(error) => return Err(error),
         }
         Ok(())
@@ -279,7 +279,7 @@ impl Index {
         for segment in self.segments.iter().rev() {
             match segment.find(repository, &mut self.pages, &key, &mut found) {
                 Ok(()) => {}
-                Err(error) if is_cache_damage(&error) => {
+                Err(error) if error.is_useless() => {
                     report(monitor, segment.id, &error);
                     damaged.push(segment.id);
                 }
@@ -335,7 +335,7 @@ impl Index {
                 self.views.put(&view);
                 Ok(Some(view))
             }
-            Err(error) if error.is_damage() => {
+            Err(error) if error.is_useless() => {
                 self.bad.insert(pack, error.to_string());
                 Ok(None)
             }
@@ -359,7 +359,7 @@ impl Index {
             match segment.each_pack(repository, |pack| {
                 named.insert(pack.id);
             }) {
-                Err(error) if !is_cache_damage(&error) => return Err(error),
+                Err(error) if !error.is_useless() => return Err(error),
                 _ => {}
             }
         }
@@ -382,7 +382,7 @@ impl Index {
                 Some(view) => view,
                 None => match repository.view_pack(id, &self.domain) {
                     Ok(view) => view,
-                    Err(error) if error.is_damage() => {
+                    Err(error) if error.is_useless() => {
                         if !is_of_other_domain(repository, id, &self.domain)? {
                             self.bad.insert(id, error.to_string());
                         }
@@ -424,13 +424,6 @@ pub(super) fn list_packs(repository: &Repository) -> Result<BTreeSet<PackId>, Re
     let mut ids = BTreeSet::new();
     repository.store.list(names::PACKS, &mut |entry| ids.extend(names::pack_id_of(&entry.name, "pack")))?;
     Ok(ids)
-}
-
-/// A segment of a newer version, too, is a cache that this version cannot use.
-fn is_cache_damage(error: &RepoError) -> bool {
-    error.is_damage()
-        || matches!(error, RepoError::Unusable { .. })
-        || matches!(error, RepoError::Store(error) if error.kind == StoreErrorKind::OutOfRange)
 }
 
 fn report(monitor: &dyn Monitor, id: SegmentId, error: &RepoError) {

@@ -3,17 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::objects::{list_replicated, read_replicated};
+use super::retired::read_forgotten;
 use super::{RepoError, Repository};
 use crate::base::limits::MAX_JSON_BYTES;
 use crate::base::{DomainId, Monitor, Problem, SessionId, Timestamp};
 use crate::crypto::blake3_256;
 use crate::format::hex::Hex;
-use crate::format::manifest::{Manifest, Previous, SealedManifest};
+use crate::format::manifest::{CHAIN_LEN, Manifest, Previous, SealedManifest};
 use crate::format::names;
 use crate::format::signed::StopKind;
-
-/// How many earlier manifests a manifest names.
-const CHAIN_LEN: usize = 8;
 
 /// A manifest that was opened.
 #[derive(Debug, Clone)]
@@ -32,7 +30,18 @@ pub struct Manifests {
     /// Oldest first, by the time that they stand for.
     pub snapshots: Vec<LoadedManifest>,
     /// Snapshots whose manifests exist and cannot be read, or that should exist and do not, and why.
-    pub damaged: BTreeMap<SessionId, String>,
+    pub damaged: BTreeMap<SessionId, Damage>,
+}
+
+/// What is wrong with a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// For people.
+    pub text: String,
+    /// Its domain, where known. Who can write to one domain only cannot cast doubt on another.
+    pub domain: Option<DomainId>,
+    /// The manifest is there and authentic, but not the one that a later snapshot saw.
+    pub is_readable: bool,
 }
 
 /// Reads all manifests of all domains; admins only. Damage is reported and listed, not an error: other snapshots are fine.
@@ -56,16 +65,18 @@ pub fn load_manifests(repository: &Repository, monitor: &dyn Monitor) -> Result<
             Ok(Some(manifest)) => found.snapshots.push(manifest),
             // Withdrawn or forgotten since it was listed.
             Ok(None) => {}
-            Err(error) if error.is_damage() => {
-                found.damaged.insert(id, error.to_string());
+            Err(error) if error.is_useless() => {
+                let damage = Damage { text: error.to_string(), domain: None, is_readable: false };
+                found.damaged.insert(id, damage);
             }
             Err(error) => return Err(error),
         }
     }
     found.snapshots.sort_by_key(|loaded| (loaded.manifest.created_at, loaded.manifest.id));
     check_chain(repository, &mut found, monitor)?;
-    for (id, text) in &found.damaged {
-        monitor.problem(&Problem::Damaged { object: names::manifest(*id).to_string(), text: text.clone() });
+    for (id, damage) in &found.damaged {
+        let object = names::manifest(*id).to_string();
+        monitor.problem(&Problem::Damaged { object, text: damage.text.clone() });
     }
     Ok(found)
 }
@@ -97,34 +108,41 @@ fn read_manifest(
     read_replicated(&*repository.store, &names::manifest(id), MAX_JSON_BYTES, monitor, parse)
 }
 
-/// A manifest that another one names must be there, unless something signed explains why not (R-MANIFEST-4).
+/// A manifest that another one of its domain names must be there, unless something signed explains why not
+/// (R-MANIFEST-4).
 fn check_chain(
     repository: &Repository,
     found: &mut Manifests,
     monitor: &dyn Monitor,
 ) -> Result<(), RepoError> {
-    let there: HashMap<SessionId, [u8; 32]> =
-        found.snapshots.iter().map(|loaded| (loaded.manifest.id, loaded.blake3)).collect();
-    let mut wanted: BTreeMap<SessionId, ([u8; 32], SessionId)> = BTreeMap::new();
+    let there: HashMap<SessionId, (DomainId, [u8; 32])> =
+        found.snapshots.iter().map(|loaded| (loaded.manifest.id, (loaded.domain, loaded.blake3))).collect();
+    let mut wanted: BTreeMap<(SessionId, DomainId), ([u8; 32], SessionId)> = BTreeMap::new();
     for loaded in &found.snapshots {
         for previous in &loaded.manifest.previous {
-            wanted.insert(previous.id, (previous.blake3.0, loaded.manifest.id));
+            wanted.insert((previous.id, loaded.domain), (previous.blake3.0, loaded.manifest.id));
         }
     }
-    for (id, (blake3, by)) in wanted {
-        match there.get(&id) {
-            Some(stored) if *stored == blake3 => {}
-            Some(_) => {
-                let text = format!("it is not the manifest that snapshot {by} saw: it was replaced");
-                found.damaged.entry(id).or_insert(text);
-            }
-            None if found.damaged.contains_key(&id) || repository.absence_is_explained(id, monitor)? => {}
+    let mut forgotten = None;
+    for ((id, domain), (blake3, by)) in wanted {
+        let (text, is_readable) = match there.get(&id) {
+            Some((its_domain, stored)) if *its_domain != domain || *stored == blake3 => continue,
+            Some(_) => (format!("it is not the manifest that snapshot {by} saw: it was replaced"), true),
+            None if found.damaged.contains_key(&id) => continue,
             None => {
+                if forgotten.is_none() {
+                    forgotten = Some(read_forgotten(repository, monitor)?);
+                }
+                let is_forgotten = forgotten.as_ref().is_some_and(|forgotten| forgotten.contains(&id));
+                if is_forgotten || repository.was_stopped(id, monitor)? {
+                    continue;
+                }
                 let text =
                     format!("it is missing: snapshot {by} saw it, and no signed record says why it is gone");
-                found.damaged.insert(id, text);
+                (text, false)
             }
-        }
+        };
+        found.damaged.entry(id).or_insert(Damage { text, domain: Some(domain), is_readable });
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub use create::{CreateOptions, NewCredential, create, is_leftover_of_init};
 pub use error::RepoError;
 pub use index::{ChunkPlace, Index};
 pub use keyring::{DomainKeys, KeyRing};
-pub use manifests::{LoadedManifest, Manifests, load_manifests, newest_of_domain};
+pub use manifests::{Damage, LoadedManifest, Manifests, load_manifests, newest_of_domain};
 pub use open::{Credential, Environment, Locked, OpenOptions, Repository};
 pub use pack_reader::{PackReader, PackView};
 pub use pack_writer::{OpenPack, SealedPack};

@@ -19,18 +19,17 @@ pub(super) fn read_replicated<T>(
     monitor: &dyn Monitor,
     parse: impl Fn(&[u8]) -> Result<T, FormatError>,
 ) -> Result<Option<T>, RepoError> {
-    let original = read_one(store, name, max_bytes, &parse);
-    match original {
+    let original = match read_one(store, name, max_bytes, &parse) {
         Ok(Some(value)) => return Ok(Some(value)),
-        Err(RepoError::Damaged { .. }) | Ok(None) => {}
+        Ok(None) => Ok(None::<T>),
+        Err(error) if error.is_damage() => Err(error),
         Err(error) => return Err(error),
-    }
+    };
     let replica = read_one(store, &names::replica(name), max_bytes, &parse);
     match (original, replica) {
         (original, Ok(Some(value))) => {
             let what = if original.is_ok() { "missing" } else { "damaged" };
-            let text =
-                format!("{what}; its replica is intact and was used, 'containerarchive repair' restores it");
+            let text = format!("{what}; its replica is intact and was used");
             monitor.problem(&Problem::Mended { object: name.to_string(), text });
             Ok(Some(value))
         }

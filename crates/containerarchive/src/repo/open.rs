@@ -300,9 +300,15 @@ impl Repository {
     /// # Errors
     /// The store failed.
     pub fn absence_is_explained(&self, id: SessionId, monitor: &dyn Monitor) -> Result<bool, RepoError> {
-        Ok(self.is_stopped(StopKind::Void, id, monitor)?
-            || self.is_stopped(StopKind::Fence, id, monitor)?
-            || retired::read_forgotten(self, monitor)?.contains(&id))
+        Ok(self.was_stopped(id, monitor)? || retired::read_forgotten(self, monitor)?.contains(&id))
+    }
+
+    /// Whether there is an intact void or fence of a session.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn was_stopped(&self, id: SessionId, monitor: &dyn Monitor) -> Result<bool, RepoError> {
+        Ok(self.is_stopped(StopKind::Void, id, monitor)? || self.is_stopped(StopKind::Fence, id, monitor)?)
     }
 
     /// Whether there is an intact fence or void of a session. A damaged one is reported and does not count.

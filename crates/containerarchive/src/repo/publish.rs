@@ -9,17 +9,25 @@ use crate::format::names;
 use crate::format::pack::Record;
 use crate::format::pages::seal_pages;
 use crate::format::prefix::{Class, ObjectKind};
-use crate::format::segment::{Entry, HEADER_LEN, SegmentPack, encode, key_of};
+use crate::format::segment::{Entry, HEADER_LEN, Key, SegmentPack, encode, key_of};
 use crate::store::{Durability, StoreErrorKind};
 
 /// Entries after which a segment is published: a checkpoint, and a bound on memory.
-const ENTRIES_PER_SEGMENT: usize = 1 << 20;
+/// Tests have few chunks, and shall have checkpoints, too.
+const ENTRIES_PER_SEGMENT: usize = if cfg!(test) { 300 } else { 1 << 20 };
 
 /// Packs that are durable and that no published segment names yet.
 #[derive(Default)]
 pub struct StoredPacks {
-    packs: Vec<(SegmentPack, Vec<(crate::format::segment::Key, u32)>)>,
+    packs: Vec<StoredPack>,
     entries: usize,
+}
+
+struct StoredPack {
+    pack: SegmentPack,
+    entries: Vec<(Key, u32)>,
+    /// Nobody but this session can know of the pack: it wrote it, and never tried to name it in a segment.
+    is_private: bool,
 }
 
 impl Repository {
@@ -39,8 +47,17 @@ impl Repository {
 }
 
 impl StoredPacks {
-    /// Remembers a pack that is durable.
+    /// Remembers a pack that this session wrote and that is durable.
     pub fn add(&mut self, id: PackId, len: u64, class: Class, records: &[Record]) {
+        self.remember(id, len, class, records, true);
+    }
+
+    /// Remembers a pack that another session wrote and that is durable.
+    pub fn adopt(&mut self, id: PackId, len: u64, class: Class, records: &[Record]) {
+        self.remember(id, len, class, records, false);
+    }
+
+    fn remember(&mut self, id: PackId, len: u64, class: Class, records: &[Record], is_private: bool) {
         let entries: Vec<_> = records
             .iter()
             .enumerate()
@@ -48,12 +65,13 @@ impl StoredPacks {
             .map(|(slot, record)| (key_of(&record.id.hash), slot as u32))
             .collect();
         self.entries += entries.len();
-        self.packs.push((SegmentPack { id, len, records: records.len() as u32, class }, entries));
+        let pack = SegmentPack { id, len, records: records.len() as u32, class };
+        self.packs.push(StoredPack { pack, entries, is_private });
     }
 
-    /// Ids of the packs that no segment names yet.
-    pub fn unnamed(&self) -> impl Iterator<Item = PackId> {
-        self.packs.iter().map(|(pack, _)| pack.id)
+    /// Ids of the packs that may be deleted again, since nobody else can have come to use them.
+    pub fn private(&self) -> impl Iterator<Item = PackId> {
+        self.packs.iter().filter(|stored| stored.is_private).map(|stored| stored.pack.id)
     }
 
     /// Whether a segment should be published now.
@@ -75,12 +93,14 @@ impl StoredPacks {
         if self.packs.is_empty() {
             return Ok(None);
         }
-        self.packs.sort_unstable_by_key(|(pack, _)| pack.id);
-        self.packs.dedup_by_key(|(pack, _)| pack.id);
-        let packs: Vec<SegmentPack> = self.packs.iter().map(|(pack, _)| *pack).collect();
+        self.packs.sort_unstable_by_key(|stored| stored.pack.id);
+        self.packs.dedup_by_key(|stored| stored.pack.id);
+        // Also a put that fails may have made the segment visible.
+        self.packs.iter_mut().for_each(|stored| stored.is_private = false);
+        let packs: Vec<SegmentPack> = self.packs.iter().map(|stored| stored.pack).collect();
         let mut entries = Vec::with_capacity(self.entries);
-        for (ordinal, (_, slots)) in self.packs.iter().enumerate() {
-            entries.extend(slots.iter().map(|(key, slot)| Entry {
+        for (ordinal, stored) in self.packs.iter().enumerate() {
+            entries.extend(stored.entries.iter().map(|(key, slot)| Entry {
                 key: *key,
                 pack: ordinal as u32,
                 slot: *slot,

@@ -8,7 +8,7 @@ use super::retired::Retired;
 use super::{Index, RepoError, Repository};
 use crate::base::random::random_array;
 use crate::base::{Monitor, Problem, SessionId};
-use crate::format::manifest::Manifest;
+use crate::format::manifest::{Manifest, SealedManifest};
 use crate::format::names;
 use crate::format::prefix::{Class, ObjectKind};
 use crate::format::session::SessionInfo;
@@ -143,6 +143,14 @@ impl Session {
         let (secrets, enc) = domain.new_object(&prefix, &*repository.environment.random)?;
         let bytes =
             manifest.seal(&prefix, &secrets, enc).map_err(|source| RepoError::format(&name, source))?;
+        // What would not open again must not be acknowledged.
+        let config = &repository.config;
+        let opened = SealedManifest::parse(&bytes, config.suite, config.repository, self.id)
+            .and_then(|sealed| sealed.open(&secrets))
+            .map_err(|error| RepoError::SealCheck { why: format!("its manifest: {error}") })?;
+        if opened != *manifest {
+            return Err(RepoError::SealCheck { why: "its manifest says something else".to_owned() });
+        }
         let store = &*repository.store;
         if let Err(error) = store.put(&name, &bytes, Durability::Durable) {
             // It may have been written all the same; a snapshot that nobody was told of must not stay.

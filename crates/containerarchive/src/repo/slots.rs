@@ -3,7 +3,7 @@
 use super::objects::{delete_replicated, list_replicated, put_replicated, read_replicated};
 use super::open::{Credential, Repository};
 use super::{NewCredential, RepoError};
-use crate::base::limits::{MAX_ARGON2_TOTAL_COST_KIB, MAX_SLOTS, MAX_SMALL_JSON_BYTES};
+use crate::base::limits::{MAX_ARGON2_TOTAL_COST_KIB, MAX_LABEL_BYTES, MAX_SLOTS, MAX_SMALL_JSON_BYTES};
 use crate::base::random::random_array;
 use crate::base::{DomainId, Monitor, Problem, RepositoryId, SlotId, Timestamp};
 use crate::crypto::{
@@ -84,8 +84,14 @@ pub(super) fn open_one(
         (Some(slot.id) != first, cost, slot.id)
     });
     let mut cost_kib = 0;
+    let mut untried = Vec::new();
     for slot in &slots {
-        let Some(secrets) = slot_secrets(slot, repository, credential, &mut cost_kib)? else { continue };
+        let Some(secrets) = slot_secrets(slot, repository, credential, &mut cost_kib)? else {
+            if cost_kib > MAX_ARGON2_TOTAL_COST_KIB {
+                untried.push(format!("{} (its Argon2id would cost too much)", names::slot(slot.id)));
+            }
+            continue;
+        };
         match slot.open(&secrets) {
             Ok(None) => {}
             Ok(Some(payload)) => {
@@ -110,7 +116,8 @@ pub(super) fn open_one(
     if slots.is_empty() {
         return Err(RepoError::Missing { object: format!("every key slot in {}/", names::KEYS) });
     }
-    let damaged = damaged.iter().map(object_of).collect();
+    let damaged =
+        damaged.iter().map(|error| format!("{} (damaged)", object_of(error))).chain(untried).collect();
     Err(RepoError::WrongKey { given, slots: slots.len(), damaged, location: store.location() })
 }
 
@@ -166,14 +173,6 @@ pub fn list_slots(repository: &Repository, monitor: &dyn Monitor) -> Result<Vec<
     Ok(views)
 }
 
-/// What a new slot is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SlotPlan<'a> {
-    pub(super) capability: Capability,
-    pub(super) label: &'a str,
-    pub(super) domain_name: Option<&'a str>,
-}
-
 /// Seals and writes a slot; returns its id once it was read again and opened.
 pub(super) fn write_slot(
     store: &dyn Store,
@@ -222,28 +221,29 @@ pub fn add_slot(
     domain_name: Option<&str>,
     monitor: &dyn Monitor,
 ) -> Result<SlotId, RepoError> {
-    let plan = SlotPlan { capability, label, domain_name };
     repository.keys.require_admin("making a key")?;
+    if [Some(label), domain_name].into_iter().flatten().any(|text| text.len() > MAX_LABEL_BYTES) {
+        return Err(RepoError::SlotLimit { what: "bytes of a label or domain name", limit: MAX_LABEL_BYTES });
+    }
     let Some(root) = repository.keys.root() else {
         return Err(RepoError::NotEncrypted { location: repository.store.location(), given: "new key" });
     };
     let id = repository.config.repository;
     let count = read_all(&*repository.store, id, monitor)?.len();
     if count >= MAX_SLOTS {
-        let location = repository.store.location();
-        return Err(RepoError::TooManySlots { location, count: count + 1, limit: MAX_SLOTS });
+        return Err(RepoError::SlotLimit { what: "key slots", limit: MAX_SLOTS });
     }
-    let domain = match (plan.capability, plan.domain_name) {
+    let domain = match (capability, domain_name) {
         (Capability::Admin, _) => DomainId::MAIN,
         (Capability::Write, Some(name)) => derive_domain_id(root, &id, name)?,
         (Capability::Write, None) => DomainId(random_array(&*repository.environment.random)?),
     };
-    let payload = match plan.capability {
+    let payload = match capability {
         Capability::Admin => SlotPayload::Admin(RootKey::new(*root.expose())),
         Capability::Write => SlotPayload::Write(repository.keys.write_keys(domain)?),
     };
-    let domain_name = plan.domain_name.map(str::to_owned);
-    let text = SlotText { label: plan.label.to_owned(), domain, domain_name };
+    let domain_name = domain_name.map(str::to_owned);
+    let text = SlotText { label: label.to_owned(), domain, domain_name };
     write_slot(&*repository.store, &repository.environment, id, root, &payload, &text, credential)
 }
 
@@ -257,13 +257,18 @@ pub fn remove_slot(repository: &Repository, id: SlotId, monitor: &dyn Monitor) -
     let name = names::slot(id);
     let is_damaged = slots.iter().any(|slot| matches!(slot, Err(error) if object_of(error) == name.as_str()));
     let slots: Vec<Slot> = slots.into_iter().filter_map(Result::ok).collect();
+    // Anybody who can write to the storage can add a slot that says 'admin'; only an admin can have made its text.
+    let is_real_admin = |slot: &Slot| {
+        let text = repository.keys.root().map(|root| slot.open_text(root));
+        slot.capability == Capability::Admin
+            && matches!(text, Some(Ok(text)) if text.domain == DomainId::MAIN)
+    };
     let stays = |why| RepoError::SlotStays { slot: id.to_string(), why };
     let found = slots.iter().find(|slot| slot.id == id);
     if found.is_none() && !is_damaged {
         return Err(stays("there is no such slot"));
     }
-    let other_admins =
-        slots.iter().filter(|slot| slot.capability == Capability::Admin && slot.id != id).count();
+    let other_admins = slots.iter().filter(|slot| slot.id != id && is_real_admin(slot)).count();
     if other_admins == 0 {
         return Err(stays(
             "it is the last one with the admin capability, and nobody could open the repository any more",

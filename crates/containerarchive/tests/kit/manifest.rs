@@ -6,7 +6,7 @@ use containerarchive::format::prefix::{Class, ObjectKind};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use crate::case::Cases;
+use crate::case::{Cases, Verdict};
 use crate::lab::{SALT, SESSION, Side, TIME, hex};
 use crate::text::object;
 
@@ -67,7 +67,7 @@ pub(crate) fn cases(cases: &mut Cases) {
     envelopes(cases);
     let rule = "R-MANIFEST-1";
     cases.accept(rule, "version-1.manifest", with(|_| ()));
-    cases.reject(rule, "version-2.manifest", with(|inner| inner["version"] = json!(2)));
+    cases.reject_as(rule, "version-2.manifest", with(|inner| inner["version"] = json!(2)), Verdict::Version);
     cases.reject(rule, "other-id.manifest", with(|inner| inner["id"] = json!("00".repeat(16))));
     let time = "2026-11-22T18:44:18.124Z";
     cases.reject(rule, "other-time-of-commit.manifest", with(|inner| inner["committedAt"] = json!(time)));

@@ -242,7 +242,7 @@ fn a_missing_or_replaced_manifest_is_told_and_others_are_restored() {
     lab.lose(second, true);
     forge_over(&lab, &third, second);
     let found = list(&repository).0;
-    assert!(found.damaged()[&second].contains("replaced"));
+    assert!(found.damaged()[&second].text.contains("replaced"));
 }
 
 /// Puts another manifest at the place of `id`.

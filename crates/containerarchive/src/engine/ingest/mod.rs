@@ -7,13 +7,14 @@ mod write;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use self::commit::Commit;
 use self::sources::Sources;
 use self::write::{ItemPlan, Write};
 use super::pipeline::{Counters, Pool, Writer};
-use crate::base::limits::{MAX_ITEMS, MAX_TAGS, MAX_TEXT_BYTES};
+use crate::base::limits::{MAX_ITEMS, MAX_JSON_BYTES, MAX_TAGS, MAX_TEXT_BYTES};
 use crate::base::{Monitor, NoPins, Pins, SessionId, Timestamp};
 use crate::chunk::Chunker;
 use crate::compress::Compressor;
@@ -49,11 +50,21 @@ pub struct IngestOptions<'a> {
     pub threads: usize,
     /// The client's notes.
     pub pins: &'a dyn Pins,
+    /// Set as soon as nobody wants the sources' content any more, as after an error. An ingest returns only when all
+    /// reads have, so a source that may wait for long looks at this.
+    pub ended: Arc<AtomicBool>,
 }
 
 impl Default for IngestOptions<'_> {
     fn default() -> Self {
-        Self { tags: BTreeMap::new(), series: None, time: None, threads: 1, pins: &NoPins }
+        Self {
+            tags: BTreeMap::new(),
+            series: None,
+            time: None,
+            threads: 1,
+            pins: &NoPins,
+            ended: Arc::default(),
+        }
     }
 }
 
@@ -64,8 +75,8 @@ pub struct IngestReport {
     pub manifest: Manifest,
 }
 
-/// Stores the items as one snapshot. They are read concurrently, each on a thread of its own; with one thread, one after
-/// the other in the caller.
+/// Stores the items as one snapshot. Up to 64 of them are read concurrently (fewer with large chunks); with one thread,
+/// one after the other in the caller.
 ///
 /// Memory: some ten batches of 4 MiB (of several items: smaller ones, each more than the largest chunk) and what is
 /// compressed of them, and up to four packs.
@@ -79,6 +90,12 @@ pub fn ingest<'a>(
     monitor: &'a dyn Monitor,
 ) -> Result<IngestReport, Error> {
     check(&items, options)?;
+    if !repository.environment.clock.now().is_storable() {
+        return Err(Error::Text {
+            what: "this computer's clock",
+            why: "it is not from 1970 to 9999".to_owned(),
+        });
+    }
     let begun = Instant::now();
     let domain_id = repository.keys.own_domain();
     let domain = repository.keys.domain(domain_id).map_err(RepoError::from)?;
@@ -89,12 +106,21 @@ pub fn ingest<'a>(
     let (session, index) = Session::register_writer(repository, Arc::clone(&domain), "ingest", monitor)?;
     let done = std::thread::scope(|scope| {
         let pool = Pool::new(scope, options.threads, Compressor::new);
-        let (sources, items) = Sources::start(scope, &chunker, items, options.threads);
+        let started = Sources::start(scope, &chunker, items, options.threads);
+        let (sources, items) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                let _ = session.end(repository);
+                return Err(error);
+            }
+        };
         let write = Write { repository, domain: &domain, threads: options.threads, monitor, pool };
         let commit = Commit { repository, domain: &domain, time: options.time, monitor, begun };
-        run(&write, &commit, session, index, sources, items, |items, counters| {
+        let done = run(&write, &commit, session, index, sources, items, |items, counters| {
             describe(repository, options, items, series, counters)
-        })
+        });
+        options.ended.store(true, Ordering::Relaxed);
+        done
     });
     let report = done?;
     let seen = [(domain_id, report.manifest.id, report.manifest.committed_at)];
@@ -113,6 +139,13 @@ fn check(items: &[IngestItem<'_>], options: &IngestOptions<'_>) -> Result<(), Er
     if let Some(name) = clashing_name(items.iter().map(|item| item.name.as_str())) {
         let why = "another item has the same name, or is a folder of it".to_owned();
         return Err(Error::ItemName { name: name.to_owned(), why });
+    }
+    let described: usize = items.iter().map(|item| 2 * (item.name.len() + item.item_type.len()) + 256).sum();
+    if described > MAX_JSON_BYTES / 2 {
+        return Err(Error::Text {
+            what: "a snapshot of these items",
+            why: "their names and types are too long together".to_owned(),
+        });
     }
     if options.tags.len() > MAX_TAGS {
         return Err(Error::Text {
@@ -135,6 +168,13 @@ fn check(items: &[IngestItem<'_>], options: &IngestOptions<'_>) -> Result<(), Er
         return Err(Error::Text { what: "the time", why: "it is not from 1970 to 9999".to_owned() });
     }
     Ok(())
+}
+
+/// A name that the system gave, as a manifest can hold it.
+fn storable(name: &str) -> String {
+    let mut name: String = name.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    name.truncate(name.floor_char_boundary(MAX_TEXT_BYTES));
+    name
 }
 
 /// The set of item names.
@@ -203,8 +243,8 @@ fn describe(
         new_chunks: counters.new_chunks,
         reused_chunks: counters.reused_chunks,
         items,
-        host: repository.environment.host.clone(),
-        user: repository.environment.user.clone(),
+        host: storable(&repository.environment.host),
+        user: storable(&repository.environment.user),
         duration_ms: 0,
         previous: Vec::new(),
     }

@@ -1,4 +1,4 @@
-//! Reading and cutting the items: each on a thread of its own, or one after the other in the caller.
+//! Reading and cutting the items: on threads, many at once, or one after the other in the caller.
 
 use std::io::{self, Read};
 use std::thread::Scope;
@@ -8,11 +8,17 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::IngestItem;
 use super::write::ItemPlan;
 use crate::chunk::{Batch, ChunkReader, Chunker};
+use crate::error::Error;
 
 /// Bytes of all batches that are being filled at once.
 const FILLING_BYTES: usize = 16 << 20;
 /// Batches are not larger than this: larger ones do not make anything faster.
 const MAX_BATCH_BYTES: usize = 4 << 20;
+
+/// Bytes that the readers of many items may hold at once.
+const HELD_BYTES: usize = 64 << 20;
+/// Most items that are read at once: a pipe that waits for a later item than this waits for ever.
+const MAX_READERS: usize = 64;
 
 type Reader<'a> = ChunkReader<'a, Box<dyn Read + Send + 'a>>;
 
@@ -38,12 +44,15 @@ fn next_batch(reader: &mut Reader<'_>, mut batch: Batch) -> io::Result<Option<Ba
 
 impl<'a> Sources<'a> {
     /// Begins to read.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
     pub(super) fn start<'scope>(
         scope: &'scope Scope<'scope, 'a>,
         chunker: &'a Chunker,
         items: Vec<IngestItem<'a>>,
         threads: usize,
-    ) -> (Self, Vec<ItemPlan>) {
+    ) -> Result<(Self, Vec<ItemPlan>), Error> {
         let batch_bytes = (FILLING_BYTES / items.len().max(1)).min(MAX_BATCH_BYTES);
         let mut readers = Vec::with_capacity(items.len());
         let mut plans = Vec::with_capacity(items.len());
@@ -52,47 +61,50 @@ impl<'a> Sources<'a> {
             plans.push(ItemPlan { name, item_type, size_hint });
         }
         if threads <= 1 {
-            return (Self::Inline { readers, next: 0, spare: Vec::new() }, plans);
+            return Ok((Self::Inline { readers, next: 0, spare: Vec::new() }, plans));
         }
         let open = readers.len();
+        let least_bytes = batch_bytes.max(chunker.params().max());
+        let reader_count = (HELD_BYTES / least_bytes).clamp(2, MAX_READERS).min(open);
         let (sender, events) = bounded::<Event>(0);
         let (spare, recycled) = unbounded::<Batch>();
-        for (item, mut reader) in readers.into_iter().enumerate() {
-            let (sender, recycled) = (sender.clone(), recycled.clone());
-            scope.spawn(move || {
-                loop {
-                    let content = next_batch(&mut reader, recycled.try_recv().unwrap_or_default());
-                    let is_last = !matches!(content, Ok(Some(_)));
-                    // Nobody listens any more after an error elsewhere.
-                    if sender.send(Event { item, content }).is_err() || is_last {
-                        return;
-                    }
-                }
-            });
+        let (waiting, readers_to_take) = unbounded();
+        for numbered in readers.into_iter().enumerate() {
+            // The receiver is at hand, so this cannot fail.
+            let _ = waiting.send(numbered);
         }
-        (Self::Threads { events, spare, open }, plans)
+        drop(waiting);
+        for _ in 0..reader_count {
+            let (sender, recycled, readers) = (sender.clone(), recycled.clone(), readers_to_take.clone());
+            std::thread::Builder::new()
+                .spawn_scoped(scope, move || read_items(&readers, &recycled, &sender))
+                .map_err(|source| Error::Thread { source })?;
+        }
+        Ok((Self::Threads { events, spare, open }, plans))
     }
 
     /// The next event; `None` when all items have ended.
-    pub(super) fn next(&mut self) -> Option<Event> {
+    ///
+    /// # Errors
+    /// A source panicked: its item must not pass for one that ended.
+    pub(super) fn next(&mut self) -> Result<Option<Event>, Error> {
         match self {
             Self::Inline { readers, next, spare } => {
                 let item = *next;
-                let content = next_batch(readers.get_mut(item)?, spare.pop().unwrap_or_default());
+                let Some(reader) = readers.get_mut(item) else { return Ok(None) };
+                let content = next_batch(reader, spare.pop().unwrap_or_default());
                 if matches!(content, Ok(None)) {
                     *next += 1;
                 }
-                Some(Event { item, content })
+                Ok(Some(Event { item, content }))
             }
+            Self::Threads { open: 0, .. } => Ok(None),
             Self::Threads { events, open, .. } => {
-                if *open == 0 {
-                    return None;
-                }
-                let event = events.recv().ok()?;
+                let event = events.recv().map_err(|_| Error::Worker)?;
                 if matches!(event.content, Ok(None)) {
                     *open -= 1;
                 }
-                Some(event)
+                Ok(Some(event))
             }
         }
     }
@@ -103,6 +115,23 @@ impl<'a> Sources<'a> {
             Self::Inline { spare, .. } => spare.push(batch),
             // The readers may have ended.
             Self::Threads { spare, .. } => drop(spare.send(batch)),
+        }
+    }
+}
+
+/// Reads one item after the other to its end, until none is left or nobody listens any more.
+fn read_items(readers: &Receiver<(usize, Reader<'_>)>, recycled: &Receiver<Batch>, events: &Sender<Event>) {
+    while let Ok((item, mut reader)) = readers.try_recv() {
+        loop {
+            let content = next_batch(&mut reader, recycled.try_recv().unwrap_or_default());
+            let is_last = matches!(content, Ok(None));
+            let is_failed = content.is_err();
+            if events.send(Event { item, content }).is_err() || is_failed {
+                return;
+            }
+            if is_last {
+                break;
+            }
         }
     }
 }

@@ -78,7 +78,7 @@ impl<'env> Write<'env> {
         // With one thread jobs are done when they are submitted, and waiting for more would only take memory.
         let window = if self.threads <= 1 { 0 } else { self.threads };
         let mut queues = Queues::default();
-        while let Some(Event { item, content }) = sources.next() {
+        while let Some(Event { item, content }) = sources.next()? {
             if self.monitor.is_cancelled() {
                 return Err(Error::Cancelled);
             }
@@ -131,8 +131,7 @@ impl<'env> Write<'env> {
             }
         }
         // A checkpoint names what was stored; what was looked up and is not yet stored must not be forgotten by it.
-        let left = if writer.wants_checkpoint() { 0 } else { window };
-        while queues.compressing.len() > left {
+        while queues.compressing.len() > if writer.wants_checkpoint() { 0 } else { window } {
             let Some(ticket) = queues.compressing.pop_front() else { break };
             let packed = ticket.redeem().ok_or(Error::Worker)?;
             for chunk in &packed.chunks {

@@ -180,9 +180,7 @@ impl<'env> Writer<'env> {
     fn wait_for_packs(&mut self, left: usize) -> Result<(), RepoError> {
         while self.in_flight.len() > left {
             let Some(ticket) = self.in_flight.pop_front() else { break };
-            let written = ticket
-                .redeem()
-                .unwrap_or_else(|| Err(RepoError::SealCheck { why: "a worker thread ended".to_owned() }))?;
+            let written = ticket.redeem().unwrap_or(Err(RepoError::Worker))?;
             self.counters.stored_bytes += written.len;
             self.used.insert(written.id);
             self.stored.add(written.id, written.len, written.class, &written.records);
@@ -196,7 +194,7 @@ impl<'env> Writer<'env> {
         &self.used
     }
 
-    /// After an error: keeps what the next ingest can use again, or, on a full store, removes what nobody refers to.
+    /// After an error: keeps what the next ingest can use again, or, on a full store, removes what nobody else knows of.
     pub(crate) fn abandon(mut self, is_full: bool) {
         // Packs still in flight are waited for, so that none appears after its removal.
         while let Some(ticket) = self.in_flight.pop_front() {
@@ -207,7 +205,7 @@ impl<'env> Writer<'env> {
         if !is_full && self.stored.publish(self.repository, &self.domain, self.session).is_ok() {
             return;
         }
-        for id in self.stored.unnamed() {
+        for id in self.stored.private() {
             for name in [names::idx(id), names::pack(id)] {
                 // What cannot be deleted now is found by prune.
                 let _ = self.repository.store.delete(&name);

@@ -138,3 +138,31 @@ fn a_full_store_is_left_without_what_the_failed_ingest_wrote() {
     assert_eq!(error.code(), crate::error::ErrorCode::Full, "{error}");
     assert_eq!(inner.names().len(), before, "{:?}", inner.names());
 }
+
+/// The store says that it is full, but the segment is visible, and another session uses what it names.
+#[test]
+fn packs_that_a_segment_may_name_are_never_removed() {
+    let case = case();
+    let inner: Arc<dyn Store> = Arc::new(case.base.fork());
+    let store = Arc::new(ObservedStore::new(Arc::clone(&inner)));
+    store.set_after(|call| {
+        let is_segment = call.operation == crate::store::StoreOperation::Put && call.name.ends_with(".seg");
+        if is_segment {
+            return Err(crate::store::StoreError::new(
+                StoreErrorKind::Full,
+                call.operation,
+                &call.name,
+                "no space",
+            ));
+        }
+        Ok(())
+    });
+    case.lab.on(Arc::<ObservedStore>::clone(&store)).ingest(&[("a", &case.new)]).unwrap_err();
+    let lab = case.lab.on(inner);
+    let other = lab.ingest(&[("a", &case.new)]).unwrap().manifest;
+    assert_eq!(other.new_chunks, 0, "the visible segment is used");
+    case.lab.on(Arc::<ObservedStore>::clone(&store)).ingest(&[("a", &noise(9, 50_000))]).unwrap_err();
+    assert!(
+        lab.restore_from(&lab.open().unwrap(), &other.id.to_hex(), &SilentMonitor).unwrap()["a"] == case.new
+    );
+}

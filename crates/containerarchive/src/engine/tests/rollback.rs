@@ -122,7 +122,7 @@ fn a_missing_manifest_is_noticed_by_its_successor_and_by_the_client() {
     }
     let monitor = RecordingMonitor::default();
     let found = snapshots(&repository, &pins, &monitor).unwrap();
-    assert!(found.damaged()[&first].contains("missing"));
+    assert!(found.damaged()[&first].text.contains("missing"));
     assert_eq!(monitor.problems().len(), 1);
     let error = found.find(&Selector::Latest(0), &Filter::default()).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Damaged, "{error}");
@@ -165,7 +165,7 @@ fn a_replaced_manifest_is_noticed() {
     let other = crate::format::manifest::Manifest { series: "other".into(), ..first.clone() };
     replace(&store, &names::manifest(first.id), &other.seal(&prefix, &secrets, enc).unwrap());
     let found = snapshots(&repository, &NoPins, &SilentMonitor).unwrap();
-    assert!(found.damaged()[&first.id].contains("replaced"));
+    assert!(found.damaged()[&first.id].text.contains("replaced"));
 }
 
 #[test]

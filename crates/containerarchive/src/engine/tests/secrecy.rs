@@ -179,3 +179,33 @@ fn garbage_under_another_domains_chunk_id_never_enters_its_snapshots() {
     assert_eq!(report.reused_chunks, 0, "the garbage was taken for the chunk");
     assert_eq!(lab.restore_latest().unwrap()["a"], content);
 }
+
+/// A writer's manifest that claims to have seen another one in the place of a main snapshot casts no doubt on that.
+#[test]
+fn a_hostile_writer_cannot_make_other_domains_snapshots_look_damaged() {
+    let store = Arc::new(MemoryStore::new());
+    let lab = Lab::new(Arc::<MemoryStore>::clone(&store), true, 4);
+    lab.create().unwrap();
+    lab.add_writer(WRITER, None);
+    let content = noise(5, 2_000);
+    let victim = lab.ingest(&[("a", &content)]).unwrap().manifest;
+    let hostile = lab.open_with(WRITER, &NoPins, &SilentMonitor).unwrap();
+    let mut manifest = lab.ingest_into(&hostile, &[("junk", b"junk")]).unwrap().manifest;
+    manifest.previous = [victim.id, crate::base::SessionId([9; 16])]
+        .map(|id| crate::format::manifest::Previous { id, blake3: crate::format::hex::Hex([1; 32]) })
+        .into();
+    manifest.created_at = crate::base::Timestamp(victim.created_at.0 - 1000);
+    let domain = hostile.keys.domain(hostile.keys.own_domain()).unwrap().unwrap();
+    let session = crate::repo::Session::register(&hostile, &domain, "ingest").unwrap();
+    manifest.id = session.id;
+    session.commit(&hostile, &domain, &manifest).unwrap();
+    session.end(&hostile).unwrap();
+
+    let admin = lab.open().unwrap();
+    let found = snapshots(&admin, &NoPins, &SilentMonitor).unwrap();
+    assert!(!found.damaged().contains_key(&victim.id));
+    assert_eq!(found.damaged().len(), 1, "the id that nobody has, in the writer's own domain");
+    let filter = Filter { item: Some("a".into()), ..Filter::default() };
+    assert_eq!(found.find(&Selector::Latest(0), &filter).unwrap().manifest.id, victim.id);
+    assert!(found.find(&Selector::Prefix(victim.id.to_hex()), &Filter::default()).is_ok());
+}

@@ -206,3 +206,93 @@ fn items_are_read_concurrently() {
         assert!(restored[&format!("item-{number}")] == *content, "item {number}");
     }
 }
+
+#[test]
+fn a_source_that_panics_never_becomes_a_snapshot() {
+    struct Panics(usize);
+    impl std::io::Read for Panics {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            assert!(self.0 > 0, "planted");
+            self.0 -= 1;
+            buffer.fill(7);
+            Ok(buffer.len())
+        }
+    }
+    let store = Arc::new(MemoryStore::new());
+    let lab = Lab::new(Arc::<MemoryStore>::clone(&store), true, 1);
+    lab.create().unwrap();
+    let repository = lab.open().unwrap();
+    let options = IngestOptions { threads: 2, ..IngestOptions::default() };
+    let items = vec![item("short", [1u8; 10].as_slice()), item("panics", Panics(3))];
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        ingest(&repository, items, &options, &SilentMonitor).map(|_| ())
+    }));
+    assert!(!matches!(panicked, Ok(Ok(()))));
+    assert!(store.names().iter().all(|name| !name.as_str().starts_with("snapshots/")));
+}
+
+#[test]
+fn more_items_than_are_read_at_once_all_come_back() {
+    let mut lab = Lab::new(Arc::new(MemoryStore::new()), true, 1);
+    lab.threads = 3;
+    lab.create().unwrap();
+    let contents: Vec<(String, Vec<u8>)> =
+        (0..200u64).map(|number| (format!("item-{number}"), noise(number, number as usize * 37))).collect();
+    let items: Vec<(&str, &[u8])> =
+        contents.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect();
+    lab.ingest(&items).unwrap();
+    let restored = lab.restore_latest().unwrap();
+    assert!(contents.iter().all(|(name, content)| restored[name] == *content));
+}
+
+/// Checkpoints fall between chunks that repeat each other; under test they come every 300 chunks.
+#[test]
+fn checkpoints_forget_no_chunk_that_is_not_stored_yet() {
+    for threads in [1, 4] {
+        let mut lab = Lab::new(Arc::new(MemoryStore::new()), true, 1);
+        lab.threads = threads;
+        lab.chunking = crate::chunk::ChunkParams::new(64, 256, 1024).unwrap();
+        lab.pack_size_bytes = 256 << 10;
+        lab.create().unwrap();
+        let piece = noise(1, 3_000_000);
+        let content = [piece.as_slice(), &piece, &noise(2, 3_000_000), &piece, &noise(2, 3_000_000)].concat();
+        let report = lab.ingest(&[("a", &content), ("b", &content)]).unwrap().manifest;
+        // 6 MB in chunks of some 300 bytes, each with a tag and a record (64 bytes) and its place in a recipe (36).
+        assert!(report.stored_size < 9_000_000, "{} bytes stored for 6 MB", report.stored_size);
+        assert!(lab.restore_latest().unwrap().values().all(|restored| *restored == content));
+    }
+}
+
+#[test]
+fn a_host_name_with_control_characters_makes_no_snapshot_that_cannot_be_read() {
+    let mut lab = Lab::new(Arc::new(MemoryStore::new()), true, 1);
+    lab.environment.host = "a\tb\u{9b}".to_owned() + &"x".repeat(10_000);
+    lab.environment.user = "\u{1b}[2J".to_owned();
+    lab.create().unwrap();
+    let report = lab.ingest(&[("a", b"content")]).unwrap().manifest;
+    assert!(report.host.starts_with("a?b?x") && report.user == "?[2J");
+    assert_eq!(lab.restore_latest().unwrap()["a"], b"content");
+}
+
+#[test]
+fn of_many_inits_at_once_exactly_one_makes_a_repository_that_its_key_opens() {
+    for round in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let labs: Vec<Lab> = (0..6)
+            .map(|seed| {
+                Lab::new(Arc::new(LocalStore::new(folder.path().join("r"))), true, round * 100 + seed)
+            })
+            .collect();
+        let made = std::thread::scope(|scope| {
+            let runs: Vec<_> = labs.iter().map(|lab| scope.spawn(|| lab.create().is_ok())).collect();
+            runs.into_iter().map(|run| run.join().unwrap()).filter(|made| *made).count()
+        });
+        assert_eq!(made, 1, "round {round}");
+        let monitor = RecordingMonitor::default();
+        let repository = labs[0].open_with(ADMIN, &NoPins, &monitor).unwrap();
+        assert!(monitor.problems().is_empty(), "{:?}", monitor.problems());
+        assert_eq!(crate::repo::list_slots(&repository, &SilentMonitor).unwrap().len(), 1);
+        labs[1].ingest(&[("a", b"content")]).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path().join("r/locks")).unwrap().count(), 0);
+    }
+}
