@@ -328,6 +328,8 @@ def unique(pairs):
     result = dict(pairs)
     if len(result) != len(pairs):
         raise ValueError("two members of one name")
+    if len(result) > 65536:
+        raise ValueError("an object of more than 65,536 members")
     return result
 
 def whole(digits):

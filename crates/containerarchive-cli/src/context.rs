@@ -22,6 +22,8 @@ pub(crate) struct Context<'t> {
     pub(crate) terminal: &'t Terminal,
     pub(crate) threads: usize,
     pub(crate) pins: ClientPins,
+    /// Options of a new repository were typed.
+    pub(crate) is_new_typed: bool,
     store: Arc<dyn Store>,
     environment: Environment,
     source: KeySource,
@@ -78,7 +80,8 @@ impl<'t> Context<'t> {
             ClientPins { files: FilePins::new(&folder), folder, accept_rollback: options.accept_rollback };
         let store = Arc::new(LocalStore::new(repo));
         let environment = Environment::system(host(), user());
-        Ok(Self { terminal, threads, pins, store, environment, source })
+        let is_new_typed = cli.is_new_typed;
+        Ok(Self { terminal, threads, pins, store, environment, source, is_new_typed })
     }
 
     fn read(&self) -> Result<Locked, RepoError> {

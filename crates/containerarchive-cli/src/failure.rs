@@ -38,9 +38,20 @@ impl Failure {
     /// Standard output failed. That nobody reads it any more is not worth a message.
     pub(crate) fn output(error: &io::Error) -> Self {
         let is_silent = error.kind() == io::ErrorKind::BrokenPipe;
+        let text = format!("cannot write to the standard output: {error}");
         let code =
             if error.kind() == io::ErrorKind::StorageFull { ErrorCode::Full } else { ErrorCode::Failed };
-        Self { is_silent, ..Self::new(code, format!("cannot write to the standard output: {error}")) }
+        Self { is_silent, ..Self::new(code, text) }
+            .advise("see what the standard output is connected to, then repeat")
+    }
+
+    /// What came before was done all the same.
+    pub(crate) fn after(mut self, done: &str) -> Self {
+        self.message = format!("{done}, and then: {}", self.message);
+        self.is_silent = false;
+        // Whatever went wrong, it is not what would have kept the work from being done.
+        self.code = ErrorCode::Failed;
+        self
     }
 
     /// A signal makes sources and outputs fail in many ways; it is the one thing to tell then.

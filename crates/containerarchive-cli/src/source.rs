@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use containerarchive::{ErrorCode, IngestItem};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::args::IngestArgs;
 use crate::failure::{Failure, Outcome};
@@ -60,6 +61,7 @@ fn is_ready(file: &File) -> io::Result<bool> {
 /// # Errors
 /// One of them cannot be opened, or the request makes no sense.
 pub(crate) fn open_all(arguments: &IngestArgs, ended: &Arc<AtomicBool>) -> Outcome<Vec<IngestItem<'static>>> {
+    raise_file_limit();
     if arguments.name.is_some() && arguments.paths.len() != 1 {
         return Err(Failure::usage("--name names one item, and there are several paths")
             .advise("use --item NAME=FILE for each"));
@@ -71,6 +73,14 @@ pub(crate) fn open_all(arguments: &IngestArgs, ended: &Arc<AtomicBool>) -> Outco
         return Err(Failure::usage("the standard input can be only one item"));
     }
     wanted.into_iter().map(|(name, path)| open(name, path, arguments.item_type.as_deref(), ended)).collect()
+}
+
+/// All sources are open at once; many systems allow few files where nobody asks for more.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // What cannot be raised is told when a file cannot be opened.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 fn open(

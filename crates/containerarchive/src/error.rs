@@ -108,7 +108,7 @@ pub enum Error {
         items: Vec<String>,
     },
     /// An item cannot be restored.
-    #[error("item '{item}' of snapshot {snapshot} is damaged from byte {offset} on: {source}")]
+    #[error("item '{item}' of snapshot {snapshot} cannot be restored from byte {offset} on: {source}")]
     LostContent {
         /// The snapshot.
         snapshot: String,
@@ -215,9 +215,9 @@ impl Error {
                 ErrorCode::NotFound
             }
             Self::UncertainSnapshot { .. } | Self::DamagedSnapshot { .. } => ErrorCode::Damaged,
-            Self::LostContent { source, .. } => match repo_code(source) {
-                ErrorCode::Failed => ErrorCode::Damaged,
-                code => code,
+            Self::LostContent { source, .. } => match (repo_code(source), source.is_damage()) {
+                (ErrorCode::Failed, true) => ErrorCode::Damaged,
+                (code, _) => code,
             },
             Self::Cancelled => ErrorCode::Cancelled,
         }

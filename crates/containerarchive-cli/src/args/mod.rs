@@ -39,6 +39,9 @@ pub(crate) struct Cli {
     /// Whether an option on the command line names the key.
     #[arg(skip)]
     pub(crate) is_key_typed: bool,
+    /// An option that only a new repository heeds was typed.
+    #[arg(skip)]
+    pub(crate) is_new_typed: bool,
 }
 
 /// Options of all verbs.
@@ -105,7 +108,8 @@ impl Cli {
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let matches = without_values(Self::command()).try_get_matches()?;
         let mut cli = Self::from_arg_matches(&matches)?;
-        cli.is_key_typed = is_key_typed(&matches);
+        cli.is_key_typed = is_typed(&matches, &KEY_OPTIONS);
+        cli.is_new_typed = is_typed(&matches, &NEW_OPTIONS);
         Ok(cli)
     }
 }
@@ -115,10 +119,17 @@ fn without_values(command: clap::Command) -> clap::Command {
     command.mut_args(|argument| argument.hide_env_values(true)).mut_subcommands(without_values)
 }
 
-fn is_key_typed(matches: &ArgMatches) -> bool {
-    // Options of all verbs may stand on any level.
-    KEY_OPTIONS.iter().any(|option| matches.value_source(option) == Some(ValueSource::CommandLine))
-        || matches.subcommand().is_some_and(|(_, inner)| is_key_typed(inner))
+/// Options that only a new repository heeds.
+const NEW_OPTIONS: [&str; 6] = ["no_encryption", "parity", "compression", "pack_size", "chunk_size", "kdf"];
+
+/// Whether one of the options stands on the command line itself.
+fn is_typed(matches: &ArgMatches, options: &[&str]) -> bool {
+    // Options of all verbs may stand on any level; a verb does not know those of another one.
+    let is_here = |option: &&str| {
+        matches.try_contains_id(option).is_ok()
+            && matches.value_source(option) == Some(ValueSource::CommandLine)
+    };
+    options.iter().any(is_here) || matches.subcommand().is_some_and(|(_, inner)| is_typed(inner, options))
 }
 
 #[cfg(test)]
@@ -138,7 +149,7 @@ mod tests {
             ["containerarchive", "key", "--repo", "r", "list", "--key-file", "k"],
         ] {
             let matches = Cli::command().try_get_matches_from(arguments).unwrap();
-            assert!(is_key_typed(&matches), "{arguments:?}");
+            assert!(is_typed(&matches, &KEY_OPTIONS), "{arguments:?}");
             assert_eq!(Cli::from_arg_matches(&matches).unwrap().global.repo, Some("r".into()));
         }
     }

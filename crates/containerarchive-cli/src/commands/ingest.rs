@@ -27,6 +27,10 @@ struct Content<'a> {
 }
 
 pub(super) fn run(context: &Context<'_>, arguments: &IngestArgs) -> Outcome {
+    if context.is_new_typed && !arguments.init {
+        return Err(Failure::usage("options of a new repository were given without --init")
+            .advise("they are settled when a repository is made: leave them out, or say --init"));
+    }
     let tags = super::tags(&arguments.tag)?;
     let ended = Arc::new(AtomicBool::new(false));
     let items = source::open_all(arguments, &ended)?;
@@ -36,6 +40,11 @@ pub(super) fn run(context: &Context<'_>, arguments: &IngestArgs) -> Outcome {
     } else {
         (context.open()?, false)
     };
+    if context.is_new_typed && !is_new {
+        context
+            .terminal
+            .warn("the repository exists already: options of a new repository change nothing in it");
+    }
     let terminal = context.terminal;
     let created_repository = is_new.then(|| repository.config.repository.to_hex());
     if let Some(id) = &created_repository {
@@ -56,9 +65,15 @@ pub(super) fn run(context: &Context<'_>, arguments: &IngestArgs) -> Outcome {
     let manifest = &report.manifest;
     if terminal.is_json() {
         let content = Content { created_repository, snapshot: SnapshotDocument::from(manifest) };
-        return terminal.document(&Document::new("containerarchive/ingest/1", content, terminal.problems()));
+        let document = Document::new("containerarchive/ingest/1", content, terminal.problems());
+        return terminal.document(&document).map_err(|failure| failure.after(&done(manifest)));
     }
-    terminal.print(&text(manifest))
+    terminal.print(&text(manifest)).map_err(|failure| failure.after(&done(manifest)))
+}
+
+/// For whoever learns of it only by an error.
+fn done(manifest: &Manifest) -> String {
+    format!("snapshot {} was made", manifest.id)
 }
 
 fn text(manifest: &Manifest) -> String {

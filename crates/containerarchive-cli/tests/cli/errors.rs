@@ -1,6 +1,8 @@
 //! What goes wrong, with which exit code, and that nothing is left behind.
 
-use super::support::{Lab, copy};
+use std::process::Stdio;
+
+use super::support::{Ended, Lab, copy};
 
 #[test]
 fn a_missing_source_is_named_before_anything_is_written() {
@@ -111,7 +113,7 @@ fn a_standard_output_that_is_full_is_an_error() {
     lab.pipe(b"x", ["ingest", "-"]).succeeded();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut command = lab.command(["snapshots"]);
-    let output = command.stdout(full).stderr(std::process::Stdio::piped()).output().unwrap();
+    let output = command.stdout(full).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(output.status.code(), Some(15));
 }
 
@@ -121,4 +123,66 @@ fn a_state_folder_that_cannot_be_made_stops_init_before_it_begins() {
     lab.file("file", "");
     lab.run(["init", "--state-dir", "file/state"]).failed(1, "--state-dir");
     assert!(!lab.repository().exists());
+}
+
+#[test]
+fn options_of_a_new_repository_are_never_ignored() {
+    let lab = Lab::encrypted();
+    lab.pipe(b"x", ["ingest", "--compression", "none", "-"]).failed(2, "without --init");
+    let told = lab.pipe(b"x", ["ingest", "--init", "--compression", "none", "-"]).succeeded();
+    assert!(told.stderr.contains("change nothing in it"), "{}", told.stderr);
+}
+
+#[test]
+fn a_snapshot_that_was_made_is_told_although_the_report_cannot_be_written() {
+    let lab = Lab::plain();
+    let file = lab.file("a", "content");
+    for arguments in [vec!["ingest", &file], vec!["ingest", "--json", &file]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ended =
+            Ended::from(lab.command(&arguments).stdout(full).stderr(Stdio::piped()).output().unwrap());
+        let id = lab.snapshots().pop().unwrap()["id"].as_str().unwrap().to_owned();
+        ended.failed(1, &format!("snapshot {id} was made"));
+    }
+}
+
+#[test]
+fn more_files_than_the_soft_limit_of_open_files_go_in() {
+    let lab = Lab::plain();
+    std::fs::create_dir(lab.path("many")).unwrap();
+    for number in 0..300 {
+        std::fs::write(lab.path(&format!("many/{number}")), number.to_string()).unwrap();
+    }
+    let program = env!("CARGO_BIN_EXE_containerarchive");
+    let mut shell = lab.command([] as [&str; 0]);
+    let environment = shell.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned)));
+    let environment: Vec<_> = environment.collect();
+    shell = std::process::Command::new("bash");
+    shell.args(["-c", &format!("ulimit -Sn 64; exec {program} ingest many/*")]).current_dir(lab.path(""));
+    for (name, value) in environment {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    Ended::from(shell.output().unwrap()).succeeded();
+    assert_eq!(lab.snapshots()[0]["items"].as_array().unwrap().len(), 300);
+}
+
+#[test]
+fn a_copied_slot_under_another_name_locks_nobody_out() {
+    let lab = Lab::encrypted();
+    lab.pipe(b"x", ["ingest", "-"]).succeeded();
+    let slot = lab.objects("keys").pop().unwrap();
+    let text = std::fs::read_to_string(&slot).unwrap();
+    let id = slot.file_stem().unwrap().to_str().unwrap().to_owned();
+    for other in ["0".repeat(32), "f".repeat(32)] {
+        let body = text.lines().next().unwrap().replace(&id, &other);
+        let signed = format!("{body}\nunsigned\n");
+        let digest = containerarchive::crypto::blake3_256(signed.as_bytes());
+        let copy = format!("{signed}blake3 {}\n", data_encoding::HEXLOWER.encode(&digest));
+        std::fs::write(lab.repository().join(format!("keys/{other}.json")), copy).unwrap();
+        std::fs::remove_dir_all(lab.path("state")).unwrap();
+        lab.run(["snapshots"]).succeeded();
+    }
 }

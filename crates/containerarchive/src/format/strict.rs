@@ -12,6 +12,8 @@ use serde::{Deserialize, Deserializer};
 
 /// Deepest nesting of objects and arrays; ours have four levels, evidence may have more.
 const MAX_DEPTH: usize = 32;
+/// Most members of one object: their names are kept while it is read. A manifest has at most some thousand tags.
+const MAX_MEMBERS: usize = 65_536;
 
 /// Walks a text without keeping anything of it.
 pub(super) fn check(json: &[u8]) -> Result<(), serde_json::Error> {
@@ -122,6 +124,9 @@ impl<'de> Visitor<'de> for Strict {
                     "member '{}' twice",
                     twice.chars().take(80).collect::<String>()
                 )));
+            }
+            if names.len() > MAX_MEMBERS {
+                return Err(A::Error::custom("an object has more than 65,536 members"));
             }
             members.next_value_seed(self.below()?)?;
         }

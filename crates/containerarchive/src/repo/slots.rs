@@ -85,6 +85,7 @@ pub(super) fn open_one(
     });
     let mut cost_kib = 0;
     let mut untried = Vec::new();
+    let mut broken = None;
     for slot in &slots {
         let Some(secrets) = slot_secrets(slot, repository, credential, &mut cost_kib)? else {
             if cost_kib > MAX_ARGON2_TOTAL_COST_KIB {
@@ -105,9 +106,13 @@ pub(super) fn open_one(
             }
             Err(error) => {
                 let object = names::slot(slot.id).to_string();
-                return Err(RepoError::DamagedSlot { object, given, text: error.to_string() });
+                // A copy of a slot under another name looks like this: another slot may still open.
+                broken = Some(RepoError::DamagedSlot { object, given, text: error.to_string() });
             }
         }
+    }
+    if let Some(broken) = broken {
+        return Err(broken);
     }
     if slots.is_empty() && !damaged.is_empty() {
         let text = damaged.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");

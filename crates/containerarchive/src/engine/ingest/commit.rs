@@ -31,6 +31,10 @@ impl Commit<'_> {
         used_packs: &HashSet<PackId>,
         mut manifest: Manifest,
     ) -> Result<IngestReport, Error> {
+        for item in manifest.items.iter().filter(|item| item.size == 0) {
+            let text = format!("item '{}' is empty", item.name);
+            self.monitor.problem(&Problem::Warning { text });
+        }
         self.warn_of_new_series(&manifest.series);
         let mut session = session;
         for _ in 0..COMMIT_TRIES {
