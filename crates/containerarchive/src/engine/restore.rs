@@ -15,7 +15,6 @@ use crate::host::TargetFolder;
 use crate::repo::{
     ChunkPlace, Index, LoadedManifest, PackReader, PackView, RecipeReader, RepoError, Repository, Session,
 };
-use crate::store::StoreErrorKind;
 
 /// Stored and plain bytes that one read brings at most, single larger chunks apart.
 const READ_BYTES: u64 = 2 << 20;
@@ -381,17 +380,10 @@ fn open_places(
     plain: &mut Vec<u8>,
     good: &mut usize,
 ) -> Result<(), RepoError> {
-    let name = names::pack(run.view.id);
     let start = run.start - run.start % RANGE_STEP;
     let end = run.end.next_multiple_of(RANGE_STEP).min(run.view.len);
     let mut stored = vec![0; (end - start) as usize];
-    repository.store.get_range(&name, start, &mut stored).map_err(|error| match error.kind {
-        StoreErrorKind::NotFound => RepoError::Missing { object: name.to_string() },
-        StoreErrorKind::OutOfRange => {
-            RepoError::format(&name, FormatError::broken("R-PACK-4", "it is cut short"))
-        }
-        _ => error.into(),
-    })?;
+    repository.read_pack(run.view.id, start, &mut stored)?;
     plain.reserve(usize::try_from(run.plain_bytes).unwrap_or(0));
     let mut chunk = Vec::new();
     for place in &run.places {

@@ -428,6 +428,6 @@ pub(super) fn list_packs(repository: &Repository) -> Result<BTreeSet<PackId>, Re
 
 fn report(monitor: &dyn Monitor, id: SegmentId, error: &RepoError) {
     let text =
-        format!("{error}; the packs' own tables are used instead, 'containerarchive reindex' renews it");
+        format!("{error}; it is a cache, and nothing depends on it: readers use the packs' own tables");
     monitor.problem(&Problem::Mended { object: names::segment(id).to_string(), text });
 }

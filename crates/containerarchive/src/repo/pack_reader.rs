@@ -47,6 +47,14 @@ fn sort_error(error: crate::store::StoreError) -> RepoError {
 }
 
 impl Repository {
+    /// Fills `buffer` from `offset` of a pack.
+    ///
+    /// # Errors
+    /// The pack is missing or cut short, or the store failed.
+    pub fn read_pack(&self, id: PackId, offset: u64, buffer: &mut [u8]) -> Result<(), RepoError> {
+        self.store.get_range(&names::pack(id), offset, buffer).map_err(sort_error)
+    }
+
     /// Reads a pack's table from the pack itself: it exists, and is as long as its table says.
     ///
     /// # Errors
@@ -56,16 +64,16 @@ impl Repository {
         let damaged = |source| RepoError::format(&name, source);
         let len = self.store.head(&name)?.ok_or_else(|| RepoError::Missing { object: name.to_string() })?;
         let mut header = [0; HEADER_LEN];
-        self.store.get_range(&name, 0, &mut header).map_err(sort_error)?;
+        self.read_pack(id, 0, &mut header)?;
         let header =
             PackHeader::parse(&header, self.config.suite, self.config.repository).map_err(damaged)?;
         let mut trailer = [0; TRAILER_LEN];
         let tail = len.saturating_sub(TRAILER_LEN as u64);
-        self.store.get_range(&name, tail, &mut trailer).map_err(sort_error)?;
+        self.read_pack(id, tail, &mut trailer)?;
         let table_len = parse_trailer(trailer, len).map_err(damaged)?;
         let table_offset = tail - table_len as u64;
         let mut table = vec![0; table_len];
-        self.store.get_range(&name, table_offset, &mut table).map_err(sort_error)?;
+        self.read_pack(id, table_offset, &mut table)?;
         self.open_view(id, len, header, &table, domain).map_err(damaged)
     }
 
@@ -155,7 +163,7 @@ impl PackReader {
 }
 
 impl PackView {
-    /// The slot of a chunk near `hint`, which an index entry gave.
+    /// The record of a slot and where its chunk starts, if it is this chunk.
     #[must_use]
     pub fn record_at(&self, slot: u32, id: &ChunkId) -> Option<(Record, u64)> {
         self.table.get(slot).filter(|(record, _)| record.id == *id)

@@ -73,7 +73,7 @@ impl<'env> Write<'env> {
         mut sources: Sources<'_>,
         items: Vec<ItemPlan>,
     ) -> Result<Vec<Item>, Error> {
-        writer.publish_adopted()?;
+        writer.publish()?;
         let mut items: Vec<OpenItem> = items.into_iter().map(|plan| self.open(plan)).collect();
         // With one thread jobs are done when they are submitted, and waiting for more would only take memory.
         let window = if self.threads <= 1 { 0 } else { self.threads };

@@ -88,11 +88,6 @@ impl<'env> Writer<'env> {
         }
     }
 
-    /// Names the packs that were adopted, so that this session finds their chunks.
-    pub(crate) fn publish_adopted(&mut self) -> Result<(), RepoError> {
-        self.publish()
-    }
-
     /// Whether a chunk must be stored. If so the caller stores it with [`Writer::store`], in any order.
     pub(crate) fn is_new(&mut self, id: ChunkId) -> Result<bool, RepoError> {
         if self.fresh.contains(&id) {
@@ -153,7 +148,8 @@ impl<'env> Writer<'env> {
         self.publish()
     }
 
-    fn publish(&mut self) -> Result<(), RepoError> {
+    /// Names what is durable in a segment, so that this session finds it too: first of all what was adopted.
+    pub(crate) fn publish(&mut self) -> Result<(), RepoError> {
         let published = self.stored.publish(self.repository, &self.domain, self.session)?;
         if let Some(id) = published {
             self.index.add_segment(self.repository, id, self.monitor)?;
