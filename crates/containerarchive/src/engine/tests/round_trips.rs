@@ -81,7 +81,7 @@ fn a_copy_of_all_objects_is_the_repository_and_has_what_its_writers_stored() {
     assert_eq!(lab.on(Arc::new(copy)).restore_latest().unwrap()["a"], b"content");
 }
 
-/// The sizes of the issue at the default chunk sizes: 200 MB of zeros, noise and text.
+/// At the default chunk sizes: 200 MB of zeros, noise and text.
 #[test]
 fn two_hundred_megabytes_come_back_and_go_in_again_for_almost_nothing() {
     for (name, content) in
