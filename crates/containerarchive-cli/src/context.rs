@@ -117,18 +117,33 @@ impl<'t> Context<'t> {
         self.read()?.open(secret.credential(), &options, &containerarchive::SilentMonitor)
     }
 
-    /// Makes the repository.
+    /// Makes the repository, also where this client knows one that is gone: the user asked for just this.
     ///
     /// # Errors
     /// There is one, the place is not empty, or there is no key.
     pub(crate) fn create(&self, new: &NewRepositoryArgs, label: &str) -> Outcome<Repository> {
+        let known = self.pins.load(&self.store.location()).ok().flatten();
+        let repository = self.create_with(&Forgetful(&self.pins), new, label)?;
+        if let Some(pin) = known {
+            self.terminal.warn(&format!(
+                "this client knew repository {} here; if its disk is only not mounted, mount it and remove the new one",
+                pin.repository
+            ));
+        }
+        Ok(repository)
+    }
+
+    fn create_with(&self, pins: &dyn Pins, new: &NewRepositoryArgs, label: &str) -> Outcome<Repository> {
         self.check_encryption(new)?;
         let location = self.store.location();
         match self.read() {
             // Any other trouble is found again by `create`, which looks closer.
             Err(_) => {}
             Ok(_) => {
-                return Err(RepoError::Occupied { location, why: "there is one already".to_owned() }.into());
+                let error = RepoError::Occupied { location, why: "there is one already".to_owned() };
+                return Err(
+                    Failure::from(error).advise("nothing was replaced; use it, or choose another place")
+                );
             }
         }
         // A repository whose maker cannot note it down is better not made.
@@ -138,12 +153,18 @@ impl<'t> Context<'t> {
                 .advise("name another one with --state-dir (CONTAINERARCHIVE_STATE_DIR)")
         })?;
         let secret = if new.no_encryption { None } else { Some(self.source.load_new(self.terminal)?) };
-        self.make(new, label, secret.as_ref())?;
+        self.make(pins, new, label, secret.as_ref())?;
         let credential = secret.as_ref().map_or(Credential::None, Secret::credential);
         self.unlock(self.read()?, credential)
     }
 
-    fn make(&self, new: &NewRepositoryArgs, label: &str, secret: Option<&Secret>) -> Outcome<RepositoryId> {
+    fn make(
+        &self,
+        pins: &dyn Pins,
+        new: &NewRepositoryArgs,
+        label: &str,
+        secret: Option<&Secret>,
+    ) -> Outcome<RepositoryId> {
         let options = CreateOptions {
             credential: secret.map(|secret| secret.new_credential(new.kdf.kdf)),
             label,
@@ -151,19 +172,22 @@ impl<'t> Context<'t> {
             compression: new.compression,
             pack_size_bytes: new.pack_size,
         };
-        let forgetful = Forgetful(&self.pins);
-        let pins: &dyn Pins = if self.pins.accept_rollback { &forgetful } else { &self.pins };
         Ok(create(&self.store, &self.environment, &options, pins, self.terminal)?)
     }
 
-    /// Opens the repository, or makes it where there is none.
+    /// Opens the repository, or makes it where there is none and this client knows none: a disk that is not mounted
+    /// must not get a new one unasked.
     ///
     /// # Errors
     /// As [`Self::open`] and [`Self::create`].
     pub(crate) fn open_or_create(&self, new: &NewRepositoryArgs, label: &str) -> Outcome<(Repository, bool)> {
         self.check_encryption(new)?;
         match self.read() {
-            Err(RepoError::NoRepository { .. }) => Ok((self.create(new, label)?, true)),
+            Err(RepoError::NoRepository { .. }) => {
+                let forgetful = Forgetful(&self.pins);
+                let pins: &dyn Pins = if self.pins.accept_rollback { &forgetful } else { &self.pins };
+                Ok((self.create_with(pins, new, label)?, true))
+            }
             Err(error) => Err(error.into()),
             Ok(_) => Ok((self.open()?, false)),
         }

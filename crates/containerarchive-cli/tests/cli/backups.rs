@@ -169,6 +169,10 @@ fn ingest_makes_the_repository_when_told_to_and_never_in_the_place_of_a_known_on
     assert!(!lab.repository().exists());
     lab.run(["ingest", "--init", "a", "--accept-rollback"]).succeeded();
     assert_eq!(lab.snapshots().len(), 1);
+    std::fs::remove_dir_all(lab.repository()).unwrap();
+    let made = lab.run(["init"]).succeeded();
+    assert!(made.stderr.contains("this client knew repository"), "{}", made.stderr);
+    lab.run(["ingest", "a"]).succeeded();
 }
 
 #[test]

@@ -149,6 +149,7 @@ mod tests {
             let mut out = b"before".to_vec();
             assert_eq!(auto.compress(&mut compressor, &input, &mut out), Codec::Zstd);
             let stored = out.strip_prefix(b"before").unwrap();
+            plain.clear();
             decompressor.decompress(Codec::Zstd, stored, input.len(), &mut plain).unwrap();
             assert!(plain == input);
         }

@@ -1,5 +1,7 @@
 //! Decompressing chunks that somebody else may have written.
 
+use std::io::Cursor;
+
 use crate::base::limits::MAX_CHUNK_BYTES;
 
 use super::Codec;
@@ -50,12 +52,11 @@ impl Decompressor {
         Self::default()
     }
 
-    /// Replaces the content of `out` by the `plain_len` bytes that `stored` stands for. Memory: `out` grows to
-    /// `plain_len` bytes at most.
+    /// Appends the `plain_len` bytes that `stored` stands for. Memory: `out` grows by `plain_len` bytes at most.
     ///
     /// # Errors
     /// `plain_len` is beyond [`MAX_CHUNK_BYTES`]; or `stored` is not exactly one compressed form of exactly
-    /// `plain_len` bytes, with nothing before or behind it. `out` is empty then.
+    /// `plain_len` bytes, with nothing before or behind it. `out` is as before then.
     pub fn decompress(
         &mut self,
         codec: Codec,
@@ -63,10 +64,10 @@ impl Decompressor {
         plain_len: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), DecompressError> {
-        out.clear();
         if plain_len > MAX_CHUNK_BYTES {
             return Err(DecompressError::TooLarge { plain_bytes: plain_len });
         }
+        let start = out.len();
         out.reserve_exact(plain_len);
         let mut done = match codec {
             Codec::None if stored.len() == plain_len => {
@@ -80,11 +81,11 @@ impl Decompressor {
             }
         };
         // A recycled buffer has room for more than was announced.
-        if done.is_ok() && out.len() != plain_len {
+        if done.is_ok() && out.len() - start != plain_len {
             done = Err(DecompressError::Length { plain_bytes: plain_len });
         }
         if done.is_err() {
-            out.clear();
+            out.truncate(start);
         }
         done
     }
@@ -95,7 +96,9 @@ impl Decompressor {
             Some(context) => context,
             none => none.insert(zstd::bulk::Decompressor::new().map_err(|_| DecompressError::Memory)?),
         };
-        context.decompress_to_buffer(stored, out).map_err(|_| DecompressError::Zstd)?;
+        let mut target = Cursor::new(out);
+        target.set_position(target.get_ref().len() as u64);
+        context.decompress_to_buffer(stored, &mut target).map_err(|_| DecompressError::Zstd)?;
         Ok(())
     }
 }
@@ -124,8 +127,8 @@ mod tests {
         let mut out = Vec::with_capacity(plain_len.min(MAX_CHUNK_BYTES) + 5000);
         out.push(7);
         let done = Decompressor::new().decompress(codec, stored, plain_len, &mut out);
-        assert_eq!(done.is_ok(), out.len() == plain_len && (plain_len > 0 || done.is_ok()));
-        assert!(done.is_ok() || out.is_empty());
+        assert_eq!(out.len(), if done.is_ok() { 1 + plain_len } else { 1 });
+        assert_eq!(out.remove(0), 7);
         done.map(|()| out)
     }
 

@@ -70,8 +70,9 @@ impl GzipDecoder {
         Self { inflate: Decompress::new(false) }
     }
 
-    /// Fills the spare capacity of the empty `out`, and no more.
+    /// Fills the spare capacity of `out`, and no more.
     pub(super) fn decode(&mut self, stored: &[u8], out: &mut Vec<u8>) -> Result<(), GzipError> {
+        let start = out.len();
         let rest = stored.strip_prefix(&HEADER).ok_or(GzipError::Header)?;
         let (deflated, trailer) = rest.split_last_chunk::<TRAILER_BYTES>().ok_or(GzipError::Header)?;
         self.inflate.reset(false);
@@ -82,7 +83,7 @@ impl GzipDecoder {
             Err(_) => return Err(GzipError::Deflate),
         }
         let mut crc = Crc::new();
-        crc.update(out);
+        crc.update(&out[start..]);
         let [a, b, c, d] = crc.sum().to_le_bytes();
         let [e, f, g, h] = crc.amount().to_le_bytes();
         if *trailer == [a, b, c, d, e, f, g, h] { Ok(()) } else { Err(GzipError::Checksum) }

@@ -13,13 +13,17 @@ use crate::format::node::LeafEntry;
 use crate::format::{FormatError, names};
 use crate::host::TargetFolder;
 use crate::repo::{
-    ChunkPlace, Index, LoadedManifest, PackReader, PackView, RecipeReader, RepoError, Repository, Session,
+    ChunkPlace, DomainKeys, Index, LoadedManifest, PackReader, PackView, RecipeReader, RepoError, Repository,
+    Session,
 };
 
 /// Stored and plain bytes that one read brings at most, single larger chunks apart.
 const READ_BYTES: u64 = 2 << 20;
 /// Ranges are rounded to this, so that their ends tell less of where chunks begin.
 const RANGE_STEP: u64 = 64 << 10;
+
+/// Runs that each worker may be ahead of what is written.
+const WINDOW: usize = 2;
 
 /// Where items are restored to.
 pub enum RestoreTarget<'a> {
@@ -72,16 +76,16 @@ pub fn restore(
     let (session, index) = Session::register_reader(repository, Arc::clone(&domain), "restore", monitor)?;
     let done = std::thread::scope(|scope| {
         let worker_domain = Arc::clone(&domain);
-        let pool = Pool::new(scope, options.threads, move || PackReader::new(Arc::clone(&worker_domain)));
-        let reader = PackReader::new(Arc::clone(&domain));
+        let pool = Pool::new(scope, options.threads, move || Opener::new(Arc::clone(&worker_domain)));
+        let opener = Opener::new(Arc::clone(&domain));
         let mut run = Restore {
             repository,
             manifest,
             index,
-            reader,
+            opener,
             pool,
             monitor,
-            threads: options.threads,
+            spare: Vec::new(),
             mended_chunks: 0,
             planning_error: None,
         };
@@ -115,6 +119,19 @@ fn select<'m>(
     }
 }
 
+/// What a worker keeps from one run to the next.
+struct Opener {
+    reader: PackReader,
+    /// A pack's bytes; never shorter than before, so that it is not zeroed each time.
+    stored: Vec<u8>,
+}
+
+impl Opener {
+    fn new(domain: Arc<DomainKeys>) -> Self {
+        Self { reader: PackReader::new(domain), stored: Vec::new() }
+    }
+}
+
 /// Chunks that stand side by side in one pack and follow each other in the item.
 struct Run {
     view: Arc<PackView>,
@@ -136,10 +153,11 @@ struct Restore<'env> {
     repository: &'env Repository,
     manifest: &'env Manifest,
     index: Index,
-    reader: PackReader,
-    pool: Pool<'env, PackReader>,
+    opener: Opener,
+    pool: Pool<'env, Opener>,
     monitor: &'env dyn Monitor,
-    threads: usize,
+    /// Buffers of plaintext that was written.
+    spare: Vec<Vec<u8>>,
     mended_chunks: u64,
     /// Met while a run was at hand.
     planning_error: Option<RepoError>,
@@ -181,7 +199,7 @@ impl<'env> Restore<'env> {
         let mut progress =
             Progress { subject: item.name.clone(), done_bytes: 0, total_bytes: Some(item.size) };
         let mut recipe = self.open_recipe(item).map_err(|source| lost(self.manifest, 0, source))?;
-        let window = if self.threads <= 1 { 0 } else { 2 * self.threads };
+        let window = WINDOW * self.pool.width();
         let mut reading: VecDeque<Ticket<Opened>> = VecDeque::new();
         let mut pending: Option<ChunkPlace> = None;
         // An error in the recipe is told after what stands before it was written.
@@ -216,6 +234,7 @@ impl<'env> Restore<'env> {
                         written += plain.len() as u64;
                     }
                 }
+                self.spare.push(opened.plain);
                 progress.done_bytes = written;
                 self.monitor.progress(&progress);
             }
@@ -319,9 +338,11 @@ impl<'env> Restore<'env> {
         Ok(place)
     }
 
-    fn read(&self, run: Run) -> Ticket<Opened> {
+    fn read(&mut self, run: Run) -> Ticket<Opened> {
         let repository = self.repository;
-        self.pool.submit(move |reader| open_run(repository, reader, run))
+        let mut plain = self.spare.pop().unwrap_or_default();
+        plain.clear();
+        self.pool.submit(move |opener| open_run(repository, opener, run, plain))
     }
 
     fn read_one(&mut self, place: &ChunkPlace) -> Result<Vec<u8>, RepoError> {
@@ -333,7 +354,7 @@ impl<'env> Restore<'env> {
             end,
             plain_bytes: 0,
         };
-        let opened = open_run(self.repository, &mut self.reader, run);
+        let opened = open_run(self.repository, &mut self.opener, run, Vec::new());
         opened.error.map_or(Ok(opened.plain), Err)
     }
 
@@ -366,31 +387,32 @@ impl<'env> Restore<'env> {
     }
 }
 
-fn open_run(repository: &Repository, reader: &mut PackReader, run: Run) -> Opened {
-    let mut plain = Vec::new();
+fn open_run(repository: &Repository, opener: &mut Opener, run: Run, mut plain: Vec<u8>) -> Opened {
     let mut good = 0;
-    let error = open_places(repository, reader, &run, &mut plain, &mut good).err();
+    let error = open_places(repository, opener, &run, &mut plain, &mut good).err();
     Opened { plain, good, error, run }
 }
 
 fn open_places(
     repository: &Repository,
-    reader: &mut PackReader,
+    opener: &mut Opener,
     run: &Run,
     plain: &mut Vec<u8>,
     good: &mut usize,
 ) -> Result<(), RepoError> {
     let start = run.start - run.start % RANGE_STEP;
     let end = run.end.next_multiple_of(RANGE_STEP).min(run.view.len);
-    let mut stored = vec![0; (end - start) as usize];
-    repository.read_pack(run.view.id, start, &mut stored)?;
+    let Opener { reader, stored } = opener;
+    let len = (end - start) as usize;
+    if stored.len() < len {
+        stored.resize(len, 0);
+    }
+    repository.read_pack(run.view.id, start, &mut stored[..len])?;
     plain.reserve(usize::try_from(run.plain_bytes).unwrap_or(0));
-    let mut chunk = Vec::new();
     for place in &run.places {
         let from = (place.offset - start) as usize;
         let stored = &mut stored[from..from + place.record.stored_len as usize];
-        reader.open(&run.view, place.slot, &place.record, stored, &mut chunk)?;
-        plain.extend_from_slice(&chunk);
+        reader.open(&run.view, place.slot, &place.record, stored, plain)?;
         *good += 1;
     }
     Ok(())

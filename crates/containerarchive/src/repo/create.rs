@@ -90,7 +90,7 @@ pub fn create(
     let occupied = |why: String| RepoError::Occupied { location: location.clone(), why };
     if let Some(pin) = pins.load(&location)? {
         return Err(occupied(format!(
-            "this client knows repository {} there; if that is gone for good, accept the rollback",
+            "this client knows repository {} there, which may be on a disk that is not mounted; if it is gone for good, 'init' makes a new one",
             pin.repository
         )));
     }

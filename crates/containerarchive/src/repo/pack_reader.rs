@@ -134,10 +134,10 @@ impl PackReader {
         }
     }
 
-    /// Opens a chunk, given its stored bytes, which are used up; the plaintext replaces what is in `plain`.
+    /// Opens a chunk, given its stored bytes, which are used up; the plaintext is appended to `plain`.
     ///
     /// # Errors
-    /// The chunk is damaged, or these keys cannot read.
+    /// The chunk is damaged, or these keys cannot read; `plain` is as before then.
     pub fn open(
         &mut self,
         view: &PackView,
@@ -148,13 +148,14 @@ impl PackReader {
     ) -> Result<(), RepoError> {
         let name = names::pack(view.id);
         let damaged = |source| RepoError::format(&name, source);
+        let start = plain.len();
         let secrets = self.secrets(view)?;
         let text = open_chunk(&secrets.key, slot, record, stored).map_err(damaged)?;
         self.decompressor
             .decompress(record.codec, text, record.plain_len as usize, plain)
             .map_err(|error| damaged(FormatError::broken("R-CHUNK-3", format!("chunk {slot}: {error}"))))?;
-        if self.domain.hasher.hash(record.id.kind, plain) != record.id.hash {
-            plain.clear();
+        if self.domain.hasher.hash(record.id.kind, &plain[start..]) != record.id.hash {
+            plain.truncate(start);
             let text = format!("chunk {slot} is not the content that its id names");
             return Err(damaged(FormatError::broken("R-CHUNK-1", text)));
         }

@@ -183,6 +183,7 @@ fn check(pack: &SealedPack, secrets: &PackSecrets, domain: &DomainKeys) -> Resul
         sealed.clear();
         sealed.extend_from_slice(&bytes[start..start + record.stored_len as usize]);
         let text = open_chunk(&secrets.chunks.key, slot as u32, record, &mut sealed).map_err(sealing)?;
+        plain.clear();
         let opened = decompressor.decompress(record.codec, text, record.plain_len as usize, &mut plain);
         if let Err(error) = opened {
             return differs(&error.to_string());

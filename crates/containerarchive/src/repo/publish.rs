@@ -12,15 +12,23 @@ use crate::format::prefix::{Class, ObjectKind};
 use crate::format::segment::{Entry, HEADER_LEN, Key, SegmentPack, encode, key_of};
 use crate::store::{Durability, StoreErrorKind};
 
-/// Entries after which a segment is published: a checkpoint, and a bound on memory.
+/// Entries after which a segment is published: a bound on memory.
 /// Tests have few chunks, and shall have checkpoints, too.
 const ENTRIES_PER_SEGMENT: usize = if cfg!(test) { 300 } else { 1 << 20 };
+/// Packs after which a segment is published: a checkpoint, from which an interrupted ingest goes on without reading
+/// packs again. As many as a parity group has by default.
+const PACKS_PER_SEGMENT: usize = 40;
+/// A session that published much waits for this part of it, so that its segments grow and stay few: some fifty for a
+/// terabyte.
+const GROWTH: usize = 8;
 
 /// Packs that are durable and that no published segment names yet.
 #[derive(Default)]
 pub struct StoredPacks {
     packs: Vec<StoredPack>,
     entries: usize,
+    /// Packs that segments of this session name.
+    published: usize,
 }
 
 struct StoredPack {
@@ -78,6 +86,7 @@ impl StoredPacks {
     #[must_use]
     pub fn wants_segment(&self) -> bool {
         self.entries >= ENTRIES_PER_SEGMENT
+            || self.packs.len() >= PACKS_PER_SEGMENT.max(self.published / GROWTH)
     }
 
     /// Publishes a segment that names all packs so far. `None` if there are none.
@@ -108,7 +117,7 @@ impl StoredPacks {
         }
         entries.sort_unstable();
         let id = put_segment(repository, domain, session, &packs, &entries)?;
-        *self = Self::default();
+        *self = Self { published: self.published + self.packs.len(), ..Self::default() };
         Ok(Some(id))
     }
 }

@@ -13,7 +13,7 @@ use std::time::Instant;
 use self::commit::Commit;
 use self::sources::Sources;
 use self::write::{ItemPlan, Write};
-use super::pipeline::{Counters, Pool, Writer};
+use super::pipeline::{Counters, PACK_THREADS, Pool, Writer};
 use crate::base::limits::{MAX_ITEMS, MAX_JSON_BYTES, MAX_TAGS, MAX_TEXT_BYTES};
 use crate::base::{Monitor, NoPins, Pins, SessionId, Timestamp};
 use crate::chunk::Chunker;
@@ -106,6 +106,7 @@ pub fn ingest<'a>(
     let (session, index) = Session::register_writer(repository, Arc::clone(&domain), "ingest", monitor)?;
     let done = std::thread::scope(|scope| {
         let pool = Pool::new(scope, options.threads, Compressor::new);
+        let packs = Pool::new(scope, if options.threads <= 1 { 1 } else { PACK_THREADS }, || ());
         let started = Sources::start(scope, &chunker, items, options.threads);
         let (sources, items) = match started {
             Ok(started) => started,
@@ -114,9 +115,9 @@ pub fn ingest<'a>(
                 return Err(error);
             }
         };
-        let write = Write { repository, domain: &domain, threads: options.threads, monitor, pool };
+        let write = Write { repository, domain: &domain, monitor, pool };
         let commit = Commit { repository, domain: &domain, time: options.time, monitor, begun };
-        let done = run(&write, &commit, session, index, sources, items, |items, counters| {
+        let done = run(&write, &commit, (session, index), packs, sources, items, |items, counters| {
             describe(repository, options, items, series, counters)
         });
         options.ended.store(true, Ordering::Relaxed);
@@ -194,8 +195,8 @@ fn default_series(items: &[IngestItem<'_>]) -> String {
 fn run<'env>(
     write: &Write<'env>,
     commit: &Commit<'_>,
-    session: Session,
-    index: Index,
+    (session, index): (Session, Index),
+    packs: Pool<'env, ()>,
     sources: Sources<'_>,
     items: Vec<ItemPlan>,
     describe: impl FnOnce(Vec<Item>, Counters) -> Manifest,
@@ -209,8 +210,7 @@ fn run<'env>(
         }
     };
     let domain = Arc::clone(write.domain);
-    let mut writer =
-        Writer::new(repository, domain, session.id, index, adopted, write.threads, write.monitor);
+    let mut writer = Writer::new(repository, domain, session.id, index, adopted, packs, write.monitor);
     match write.all(&mut writer, sources, items) {
         Ok(items) => commit.run(session, writer.used_packs(), describe(items, writer.counters)),
         Err(error) => {

@@ -13,7 +13,7 @@ use crate::error::Error;
 /// Bytes of all batches that are being filled at once.
 const FILLING_BYTES: usize = 16 << 20;
 /// Batches are not larger than this: larger ones do not make anything faster.
-const MAX_BATCH_BYTES: usize = 4 << 20;
+const MAX_BATCH_BYTES: usize = 2 << 20;
 
 /// Bytes that the readers of many items may hold at once.
 const HELD_BYTES: usize = 64 << 20;

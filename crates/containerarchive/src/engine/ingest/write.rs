@@ -13,6 +13,9 @@ use crate::format::manifest::{Content, Item};
 use crate::format::node::{LeafEntry, Sums};
 use crate::repo::{DomainKeys, RecipeBuilder, Repository};
 
+/// Batches of each stage that a worker may be behind the others, so that none is idle while one is late.
+const WINDOW: usize = 2;
+
 /// An item whose source is read elsewhere.
 pub(super) struct ItemPlan {
     pub(super) name: String,
@@ -24,7 +27,6 @@ pub(super) struct ItemPlan {
 pub(super) struct Write<'env> {
     pub(super) repository: &'env Repository,
     pub(super) domain: &'env Arc<DomainKeys>,
-    pub(super) threads: usize,
     pub(super) monitor: &'env dyn Monitor,
     pub(super) pool: Pool<'env, Compressor>,
 }
@@ -76,7 +78,7 @@ impl<'env> Write<'env> {
         writer.publish()?;
         let mut items: Vec<OpenItem> = items.into_iter().map(|plan| self.open(plan)).collect();
         // With one thread jobs are done when they are submitted, and waiting for more would only take memory.
-        let window = if self.threads <= 1 { 0 } else { self.threads };
+        let window = WINDOW * self.pool.width();
         let mut queues = Queues::default();
         while let Some(Event { item, content }) = sources.next()? {
             if self.monitor.is_cancelled() {
@@ -91,7 +93,7 @@ impl<'env> Write<'env> {
         }
         self.drain(writer, &mut sources, &mut items, &mut queues, 0)?;
         let done = items.into_iter().map(|item| self.close(writer, item)).collect::<Result<_, _>>()?;
-        writer.flush(&self.pool)?;
+        writer.flush()?;
         Ok(done)
     }
 
@@ -102,8 +104,7 @@ impl<'env> Write<'env> {
     }
 
     fn close(&self, writer: &mut Writer<'env>, item: OpenItem) -> Result<Item, Error> {
-        let (root, Sums { bytes, .. }) =
-            item.recipe.finish(&mut |node: &[u8]| writer.store_node(&self.pool, node))?;
+        let (root, Sums { bytes, .. }) = item.recipe.finish(&mut |node: &[u8]| writer.store_node(node))?;
         let ItemPlan { name, item_type, .. } = item.plan;
         Ok(Item { name, item_type, size: bytes, content: Content::Recipe, root, evidence: None })
     }
@@ -130,19 +131,15 @@ impl<'env> Write<'env> {
                 queues.compressing.push_back(self.compress(batch, new, text, &item.compression));
             }
         }
-        // A checkpoint names what was stored; what was looked up and is not yet stored must not be forgotten by it.
-        while queues.compressing.len() > if writer.wants_checkpoint() { 0 } else { window } {
+        while queues.compressing.len() > window {
             let Some(ticket) = queues.compressing.pop_front() else { break };
             let packed = ticket.redeem().ok_or(Error::Worker)?;
             for chunk in &packed.chunks {
                 let text = &packed.text[chunk.start..chunk.end];
-                writer.store(&self.pool, chunk.id, chunk.codec, text, chunk.plain_len)?;
+                writer.store(chunk.id, chunk.codec, text, chunk.plain_len)?;
             }
             sources.recycle(packed.batch);
             queues.spare_texts.push(packed.text);
-        }
-        if writer.wants_checkpoint() {
-            writer.flush(&self.pool)?;
         }
         Ok(())
     }
@@ -173,7 +170,7 @@ impl<'env> Write<'env> {
                 writer.counters.reused_chunks += 1;
             }
             let entry = LeafEntry { hash: *hash, len: chunk.len() as u32 };
-            recipe.push(entry, &mut |node: &[u8]| writer.store_node(&self.pool, node))?;
+            recipe.push(entry, &mut |node: &[u8]| writer.store_node(node))?;
         }
         Ok(new)
     }

@@ -4,4 +4,4 @@ mod pool;
 mod writer;
 
 pub(super) use pool::{Pool, Ticket};
-pub(super) use writer::{Counters, Writer};
+pub(super) use writer::{Counters, PACK_THREADS, Writer};

@@ -13,7 +13,12 @@ pub(crate) enum Pool<'env, W> {
     /// In the caller.
     Inline(RefCell<W>),
     /// On threads, which end when the pool is dropped.
-    Threads(Sender<Job<'env, W>>),
+    Threads {
+        /// To whichever is idle.
+        jobs: Sender<Job<'env, W>>,
+        /// How many there are.
+        count: usize,
+    },
 }
 
 /// The claim on a job's result.
@@ -47,7 +52,15 @@ impl<'env, W: 'env> Pool<'env, W> {
                 }
             });
         }
-        Self::Threads(sender)
+        Self::Threads { jobs: sender, count: threads }
+    }
+
+    /// Jobs that run at once; none runs beside the caller when it is 0.
+    pub(crate) fn width(&self) -> usize {
+        match self {
+            Self::Inline(_) => 0,
+            Self::Threads { count, .. } => *count,
+        }
     }
 
     /// Runs a job, now or soon.
@@ -60,7 +73,7 @@ impl<'env, W: 'env> Pool<'env, W> {
         match self {
             Self::Inline(worker) => run(&mut worker.borrow_mut()),
             // The receivers live as long as the sender; if all workers panicked, the ticket says so.
-            Self::Threads(jobs) => drop(jobs.send(Box::new(run))),
+            Self::Threads { jobs, .. } => drop(jobs.send(Box::new(run))),
         }
         Ticket(receiver)
     }
