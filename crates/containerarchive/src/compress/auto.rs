@@ -112,7 +112,7 @@ impl ItemCompression {
         }
     }
 
-    /// Appends the compressed form of a chunk, or the chunk itself; see [`Compressor::compress`].
+    /// Appends the compressed form of a chunk if there is a shorter one; see [`Compressor::compress`].
     pub fn compress(&self, compressor: &mut Compressor, input: &[u8], out: &mut Vec<u8>) -> Codec {
         match self {
             Self::Fixed(method) => compressor.compress(*method, input, out),
@@ -163,7 +163,7 @@ mod tests {
             let input = noise(number, 10_000);
             let mut out = Vec::new();
             assert_eq!(auto.compress(&mut compressor, &input, &mut out), Codec::None);
-            assert!(out == input);
+            assert!(out.is_empty());
         }
         assert_eq!(auto.decided(), Some(ZstdLevel::FAST));
     }

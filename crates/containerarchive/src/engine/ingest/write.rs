@@ -1,6 +1,7 @@
 //! The middle of an ingest: hash on the pool, look up here in order, compress on the pool, pack here in order.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::sources::{Event, Sources};
@@ -39,13 +40,14 @@ struct OpenItem {
     recipe: RecipeBuilder,
 }
 
-/// A chunk that was compressed.
+/// A chunk that was compressed, or that does not shrink.
 struct Packed {
     id: ChunkId,
     codec: Codec,
-    start: usize,
-    end: usize,
-    plain_len: u32,
+    /// Its number in the batch.
+    number: usize,
+    /// Where its compressed form is.
+    text: Range<usize>,
 }
 
 /// The new chunks of a batch, compressed, and the batch for its next filling.
@@ -135,8 +137,9 @@ impl<'env> Write<'env> {
             let Some(ticket) = queues.compressing.pop_front() else { break };
             let packed = ticket.redeem().ok_or(Error::Worker)?;
             for chunk in &packed.chunks {
-                let text = &packed.text[chunk.start..chunk.end];
-                writer.store(chunk.id, chunk.codec, text, chunk.plain_len)?;
+                let plain = packed.batch.chunk(chunk.number).unwrap_or_default();
+                let text = if chunk.codec == Codec::None { plain } else { &packed.text[chunk.text.clone()] };
+                writer.store(chunk.id, chunk.codec, text, plain.len() as u32)?;
             }
             sources.recycle(packed.batch);
             queues.spare_texts.push(packed.text);
@@ -190,7 +193,7 @@ impl<'env> Write<'env> {
                 let Some(plain) = batch.chunk(number) else { continue };
                 let start = text.len();
                 let codec = compression.compress(compressor, plain, &mut text);
-                chunks.push(Packed { id, codec, start, end: text.len(), plain_len: plain.len() as u32 });
+                chunks.push(Packed { id, codec, number, text: start..text.len() });
             }
             PackedBatch { batch, text, chunks }
         })

@@ -130,7 +130,8 @@ impl<'env> Writer<'env> {
             let mut text = std::mem::take(&mut self.text);
             text.clear();
             let codec = self.node_compression.compress(&mut self.compressor, node, &mut text);
-            self.store(id, codec, &text, node.len() as u32)?;
+            let stored = if codec == Codec::None { node } else { &text };
+            self.store(id, codec, stored, node.len() as u32)?;
             self.text = text;
         }
         Ok(id.hash)
