@@ -122,6 +122,65 @@ fn packs_of_a_killed_session_are_adopted_and_not_stored_again() {
     assert_eq!(lab.restore_latest().unwrap()["a"], content);
 }
 
+/// Forks a store when half of a stream has been read: what a kill at that moment leaves.
+struct ForkAtHalf<'a> {
+    content: &'a [u8],
+    read: usize,
+    store: &'a MemoryStore,
+    forked: &'a std::sync::Mutex<Option<MemoryStore>>,
+}
+
+impl std::io::Read for ForkAtHalf<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut forked = self.forked.lock().unwrap();
+        if forked.is_none() && self.read >= self.content.len() / 2 {
+            *forked = Some(self.store.fork());
+        }
+        let count = buffer.len().min(100_000).min(self.content.len() - self.read);
+        buffer[..count].copy_from_slice(&self.content[self.read..self.read + count]);
+        self.read += count;
+        Ok(count)
+    }
+}
+
+#[test]
+fn what_a_killed_ingest_published_on_the_way_is_used_without_reading_its_packs() {
+    let local = Capabilities { is_local: true, is_weak: false };
+    let store = Arc::new(MemoryStore::new().with_capabilities(local));
+    let mut lab = Lab::new(Arc::<MemoryStore>::clone(&store), true, 1);
+    lab.pack_size_bytes = 64 << 10;
+    lab.create().unwrap();
+    let content = noise(1, 14_000_000);
+    let forked = std::sync::Mutex::new(None);
+    let source = ForkAtHalf { content: &content, read: 0, store: &store, forked: &forked };
+    let repository = lab.open().unwrap();
+    ingest(&repository, vec![item("a", source)], &IngestOptions::default(), &SilentMonitor).unwrap();
+    let killed = Arc::new(forked.into_inner().unwrap().unwrap());
+    let count = |start: &str, end: &str| {
+        let names = killed.names();
+        names.iter().filter(|name| name.as_str().starts_with(start) && name.as_str().ends_with(end)).count()
+    };
+    let packs = count("packs/", ".pack");
+    assert!(packs > 60, "{packs} packs");
+    let stored_before: u64 = killed
+        .names()
+        .iter()
+        .filter(|name| name.as_str().ends_with(".pack"))
+        .map(|name| killed.head(name).unwrap().unwrap())
+        .sum();
+    assert_eq!(count("snapshots/", ""), 0);
+    assert!(count("index/", ".seg") >= 1);
+    let observed = Arc::new(ObservedStore::new(Arc::<MemoryStore>::clone(&killed)));
+    let again = lab.on(Arc::<ObservedStore>::clone(&observed)).ingest(&[("a", &content)]).unwrap().manifest;
+    let calls = observed.calls();
+    let gets = calls.iter().filter(|call| call.operation == StoreOperation::Get);
+    let whole = gets.filter(|call| call.name.contains(".pack")).count();
+    assert!(whole < 40, "{whole} of {packs} packs were read whole");
+    // Chunks of noise, and for each a tag, a record, a place in a recipe, and what pads the last packs.
+    let most = (content.len() as u64 - stored_before) * 105 / 100 + 200_000;
+    assert!(again.stored_size < most, "{} bytes stored, {most} are new", again.stored_size);
+}
+
 #[test]
 fn a_living_sessions_packs_are_not_adopted() {
     let local = Capabilities { is_local: true, is_weak: false };
