@@ -25,6 +25,32 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A source ended, and its content is not whole: a command failed.
+    #[error("item '{item}' is not complete: {source}; no snapshot was made")]
+    Incomplete {
+        /// The item.
+        item: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// An item is smaller than was asked for.
+    #[error("item '{item}' has {size} bytes, and at least {min_size} were asked for; no snapshot was made")]
+    TooSmall {
+        /// The item.
+        item: String,
+        /// Its bytes.
+        size: u64,
+        /// What was asked for.
+        min_size: u64,
+    },
+    /// An item does not end as was asked for.
+    #[error("the last 4 KiB of item '{item}' do not contain '{expected}'; no snapshot was made")]
+    UnexpectedTail {
+        /// The item.
+        item: String,
+        /// What was asked for.
+        expected: String,
+    },
     /// What restored content is written to failed.
     #[error("cannot write the restored item '{item}': {source}")]
     Output {
@@ -204,7 +230,10 @@ impl Error {
             Self::Host(error) if error.is_full() => ErrorCode::Full,
             Self::Host(error) if error.exists() => ErrorCode::Exists,
             Self::Host(_) => ErrorCode::Failed,
-            Self::Source { .. } => ErrorCode::Source,
+            Self::Source { .. }
+            | Self::Incomplete { .. }
+            | Self::TooSmall { .. }
+            | Self::UnexpectedTail { .. } => ErrorCode::Source,
             Self::Output { source, .. } if source.kind() == io::ErrorKind::StorageFull => ErrorCode::Full,
             Self::Output { .. } | Self::Worker | Self::Thread { .. } => ErrorCode::Failed,
             Self::ItemName { .. }

@@ -35,12 +35,13 @@ pub use compress::Compression;
 pub use crypto::{Argon2Params, KeyFile, Passphrase};
 pub use engine::{
     Filter, IngestItem, IngestOptions, IngestReport, RestoreOptions, RestoreReport, RestoreTarget, Selector,
-    Snapshots, ingest, restore, snapshots,
+    Snapshots, Source, ingest, restore, snapshots,
 };
 pub use error::{Error, ErrorCode};
+pub use format::evidence::Evidence;
 pub use format::manifest::{Item, Manifest};
 pub use format::slot::Capability;
-pub use host::FilePins;
+pub use host::{CapturedCommand, FilePins};
 pub use repo::{
     CreateOptions, Credential, Environment, LoadedManifest, Locked, NewCredential, OpenOptions, RepoError,
     Repository, SlotView, add_slot, create, list_slots, remove_slot,

@@ -81,6 +81,11 @@ impl<'a, R: Read> ChunkReader<'a, R> {
         Self { chunker, source, batch_bytes, carry: Vec::new(), state: State::Reading }
     }
 
+    /// The source. What is read from it past this reader is not cut.
+    pub fn source_mut(&mut self) -> &mut R {
+        &mut self.source
+    }
+
     /// Fills `batch` with the next chunks, at least one; false and an empty batch at the end of the stream.
     /// Blocks until a buffer is full or the stream ends.
     ///

@@ -5,7 +5,7 @@ mod pipeline;
 mod restore;
 mod snapshots;
 
-pub use ingest::{IngestItem, IngestOptions, IngestReport, ingest};
+pub use ingest::{IngestItem, IngestOptions, IngestReport, Source, ingest};
 pub use restore::{RestoreOptions, RestoreReport, RestoreTarget, restore};
 pub use snapshots::{Filter, Selector, Snapshots, snapshots};
 

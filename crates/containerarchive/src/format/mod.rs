@@ -3,6 +3,7 @@
 
 pub mod config;
 mod error;
+pub mod evidence;
 pub mod hex;
 pub mod idx;
 pub mod manifest;

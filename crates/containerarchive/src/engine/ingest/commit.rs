@@ -1,6 +1,6 @@
 //! The end of an ingest (W5): the manifest, and again under a new session if an admin's maintenance took this one for dead.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,7 +9,9 @@ use crate::base::{Monitor, PackId, Problem, SessionId, SilentMonitor, Timestamp}
 use crate::error::Error;
 use crate::format::manifest::Manifest;
 use crate::format::slot::Capability;
-use crate::repo::{Committed, DomainKeys, RepoError, Repository, Session, load_manifests, newest_of_domain};
+use crate::repo::{
+    Committed, DomainKeys, LoadedManifest, RepoError, Repository, Session, load_manifests, newest_of_domain,
+};
 
 /// How often a fenced commit is tried under a new session.
 const COMMIT_TRIES: usize = 3;
@@ -31,11 +33,7 @@ impl Commit<'_> {
         used_packs: &HashSet<PackId>,
         mut manifest: Manifest,
     ) -> Result<IngestReport, Error> {
-        for item in manifest.items.iter().filter(|item| item.size == 0) {
-            let text = format!("item '{}' is empty", item.name);
-            self.monitor.problem(&Problem::Warning { text });
-        }
-        self.warn_of_new_series(&manifest.series);
+        self.warn_of(&manifest);
         let mut session = session;
         for _ in 0..COMMIT_TRIES {
             manifest.id = session.id;
@@ -95,20 +93,53 @@ impl Commit<'_> {
         Ok(session)
     }
 
-    /// Dated names make a new series each day, which retention then never thins: say so at the first one.
-    fn warn_of_new_series(&self, series: &str) {
+    fn warn(&self, text: String) {
+        self.monitor.problem(&Problem::Warning { text });
+    }
+
+    /// Says what is storable and probably not meant.
+    fn warn_of(&self, manifest: &Manifest) {
+        for item in manifest.items.iter().filter(|item| item.size == 0) {
+            self.warn(format!("item '{}' is empty", item.name));
+        }
+        // A write key reads no manifests, so that what is compared with earlier snapshots is left out.
         if self.repository.keys.capability() != Capability::Admin {
             return;
         }
-        // Only for a hint: what is damaged is told by those who read snapshots.
+        // Only for hints: what is damaged is told by those who read snapshots.
         let Ok(found) = load_manifests(self.repository, &SilentMonitor) else { return };
-        let is_first = !found.snapshots.is_empty()
-            && found.snapshots.iter().all(|loaded| loaded.manifest.series != series);
-        if is_first {
-            let text = format!(
-                "this is the first snapshot of the series '{series}', beside others: if the name holds a date, give a fixed one with --series, so that retention compares them"
-            );
-            self.monitor.problem(&Problem::Warning { text });
+        let of_series = |loaded: &&LoadedManifest| loaded.manifest.series == manifest.series;
+        if !found.snapshots.is_empty() && !found.snapshots.iter().any(|loaded| of_series(&loaded)) {
+            // Dated names make a new series each day, which retention then never thins: say so at the first one.
+            self.warn(format!(
+                "this is the first snapshot of the series '{}', beside others: if the name holds a date, give a fixed one with --series, so that retention compares them",
+                manifest.series
+            ));
+        }
+        let time = self.time.unwrap_or(manifest.created_at);
+        let is_earlier =
+            |loaded: &&LoadedManifest| loaded.domain == self.domain.id && loaded.manifest.created_at <= time;
+        let earlier: Vec<_> = found.snapshots.iter().rev().filter(of_series).filter(is_earlier).collect();
+        self.warn_of_shrunk(manifest, &earlier);
+    }
+
+    /// A dump that is suddenly small is often one of which only a part was made. `earlier`: newest first.
+    fn warn_of_shrunk(&self, manifest: &Manifest, earlier: &[&LoadedManifest]) {
+        let mut last: HashMap<&str, (u64, SessionId)> = HashMap::new();
+        for loaded in earlier {
+            for item in &loaded.manifest.items {
+                last.entry(&item.name).or_insert((item.size, loaded.manifest.id));
+            }
+        }
+        for item in manifest.items.iter().filter(|item| item.size > 0) {
+            if let Some((size, id)) = last.get(item.name.as_str())
+                && item.size < size.div_ceil(2)
+            {
+                self.warn(format!(
+                    "item '{}' has {} bytes, less than half of the {size} that it had in snapshot {id}",
+                    item.name, item.size
+                ));
+            }
         }
     }
 }

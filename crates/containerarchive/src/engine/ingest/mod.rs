@@ -1,16 +1,18 @@
 //! Streams in, one snapshot out.
 
 mod commit;
+mod source;
 mod sources;
 mod write;
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use self::commit::Commit;
+pub use self::source::Source;
+use self::source::{Checks, TAIL_BYTES};
 use self::sources::Sources;
 use self::write::{ItemPlan, Write};
 use super::pipeline::{Counters, PACK_THREADS, Pool, Writer};
@@ -33,7 +35,7 @@ pub struct IngestItem<'a> {
     /// The user's word for what it is.
     pub item_type: String,
     /// The content; read to its end.
-    pub source: Box<dyn Read + Send + 'a>,
+    pub source: Box<dyn Source + 'a>,
     /// Its length in bytes where known, for progress.
     pub size_hint: Option<u64>,
 }
@@ -46,6 +48,10 @@ pub struct IngestOptions<'a> {
     pub series: Option<String>,
     /// The time that the snapshot stands for; `None`: now.
     pub time: Option<Timestamp>,
+    /// Least size of each item: an item that is smaller is taken for a failed one.
+    pub min_size_bytes: u64,
+    /// What the last 4 KiB of each item must contain, as the last line of a dump.
+    pub expected_tail: Option<Vec<u8>>,
     /// Worker threads; 1 runs everything in the caller.
     pub threads: usize,
     /// The client's notes.
@@ -61,6 +67,8 @@ impl Default for IngestOptions<'_> {
             tags: BTreeMap::new(),
             series: None,
             time: None,
+            min_size_bytes: 0,
+            expected_tail: None,
             threads: 1,
             pins: &NoPins,
             ended: Arc::default(),
@@ -82,7 +90,7 @@ pub struct IngestReport {
 /// compressed of them, and up to four packs.
 ///
 /// # Errors
-/// A source failed, or the repository; there is then no snapshot, and what was stored is used again or pruned.
+/// A source failed or is not as was asked for, or the repository failed; there is then no snapshot, and what was stored is used again or pruned.
 pub fn ingest<'a>(
     repository: &'a Repository,
     items: Vec<IngestItem<'a>>,
@@ -107,7 +115,11 @@ pub fn ingest<'a>(
     let done = std::thread::scope(|scope| {
         let pool = Pool::new(scope, options.threads, Compressor::new);
         let packs = Pool::new(scope, if options.threads <= 1 { 1 } else { PACK_THREADS }, || ());
-        let started = Sources::start(scope, &chunker, items, options.threads);
+        let checks = Checks {
+            min_size_bytes: options.min_size_bytes,
+            expected_tail: options.expected_tail.as_deref().map(Arc::from),
+        };
+        let started = Sources::start(scope, &chunker, items, &checks, options.threads);
         let (sources, items) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -161,6 +173,12 @@ fn check(items: &[IngestItem<'_>], options: &IngestOptions<'_>) -> Result<(), Er
             let why = format!("it has control characters or more than {MAX_TEXT_BYTES} bytes");
             return Err(Error::Text { what, why });
         }
+    }
+    if let Some(tail) = &options.expected_tail
+        && !(1..=TAIL_BYTES).contains(&tail.len())
+    {
+        let why = format!("it has {} bytes, and 1 to {TAIL_BYTES} can be looked for", tail.len());
+        return Err(Error::Text { what: "the expected tail", why });
     }
     if options.tags.keys().any(String::is_empty) {
         return Err(Error::Text { what: "a tag", why: "its key is empty".to_owned() });

@@ -1,11 +1,11 @@
 //! Reading and cutting the items: on threads, many at once, or one after the other in the caller.
 
-use std::io::{self, Read};
 use std::thread::Scope;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::IngestItem;
+use super::source::{Checks, Watched};
 use super::write::ItemPlan;
 use crate::chunk::{Batch, ChunkReader, Chunker};
 use crate::error::Error;
@@ -20,14 +20,28 @@ const HELD_BYTES: usize = 64 << 20;
 /// Most items that are read at once: a pipe that waits for a later item than this waits for ever.
 const MAX_READERS: usize = 64;
 
-type Reader<'a> = ChunkReader<'a, Box<dyn Read + Send + 'a>>;
+type Reader<'a> = ChunkReader<'a, Watched<'a>>;
 
 /// What a source has to say.
 pub(super) struct Event {
     /// Which item, by its number.
     pub(super) item: usize,
-    /// Its next chunks; `None` at its end.
-    pub(super) content: io::Result<Option<Batch>>,
+    /// What comes next.
+    pub(super) content: Result<Content, Error>,
+}
+
+/// What comes next of an item.
+pub(super) enum Content {
+    /// Some chunks.
+    Batch(Batch),
+    /// Its end: it is whole, and what is kept of how it came about.
+    End(Option<serde_json::Value>),
+}
+
+impl Event {
+    fn is_end(&self) -> bool {
+        matches!(self.content, Ok(Content::End(_)))
+    }
 }
 
 /// All items of an ingest as one sequence of events; those of one item come in its order.
@@ -38,8 +52,12 @@ pub(super) enum Sources<'a> {
     Threads { events: Receiver<Event>, spare: Sender<Batch>, open: usize },
 }
 
-fn next_batch(reader: &mut Reader<'_>, mut batch: Batch) -> io::Result<Option<Batch>> {
-    Ok(reader.next_batch(&mut batch)?.then_some(batch))
+fn next_content(reader: &mut Reader<'_>, mut batch: Batch) -> Result<Content, Error> {
+    match reader.next_batch(&mut batch) {
+        Ok(true) => Ok(Content::Batch(batch)),
+        Ok(false) => Ok(Content::End(reader.source_mut().finish()?)),
+        Err(source) => Err(Error::Source { item: reader.source_mut().item.clone(), source }),
+    }
 }
 
 impl<'a> Sources<'a> {
@@ -51,12 +69,14 @@ impl<'a> Sources<'a> {
         scope: &'scope Scope<'scope, 'a>,
         chunker: &'a Chunker,
         items: Vec<IngestItem<'a>>,
+        checks: &Checks,
         threads: usize,
     ) -> Result<(Self, Vec<ItemPlan>), Error> {
         let batch_bytes = (FILLING_BYTES / items.len().max(1)).min(MAX_BATCH_BYTES);
         let mut readers = Vec::with_capacity(items.len());
         let mut plans = Vec::with_capacity(items.len());
         for IngestItem { name, item_type, source, size_hint } in items {
+            let source = Watched::new(name.clone(), source, checks.clone());
             readers.push(ChunkReader::new(chunker, source, batch_bytes));
             plans.push(ItemPlan { name, item_type, size_hint });
         }
@@ -92,16 +112,16 @@ impl<'a> Sources<'a> {
             Self::Inline { readers, next, spare } => {
                 let item = *next;
                 let Some(reader) = readers.get_mut(item) else { return Ok(None) };
-                let content = next_batch(reader, spare.pop().unwrap_or_default());
-                if matches!(content, Ok(None)) {
+                let event = Event { item, content: next_content(reader, spare.pop().unwrap_or_default()) };
+                if event.is_end() {
                     *next += 1;
                 }
-                Ok(Some(Event { item, content }))
+                Ok(Some(event))
             }
             Self::Threads { open: 0, .. } => Ok(None),
             Self::Threads { events, open, .. } => {
                 let event = events.recv().map_err(|_| Error::Worker)?;
-                if matches!(event.content, Ok(None)) {
+                if event.is_end() {
                     *open -= 1;
                 }
                 Ok(Some(event))
@@ -123,10 +143,11 @@ impl<'a> Sources<'a> {
 fn read_items(readers: &Receiver<(usize, Reader<'_>)>, recycled: &Receiver<Batch>, events: &Sender<Event>) {
     while let Ok((item, mut reader)) = readers.try_recv() {
         loop {
-            let content = next_batch(&mut reader, recycled.try_recv().unwrap_or_default());
-            let is_last = matches!(content, Ok(None));
-            let is_failed = content.is_err();
-            if events.send(Event { item, content }).is_err() || is_failed {
+            let content = next_content(&mut reader, recycled.try_recv().unwrap_or_default());
+            let event = Event { item, content };
+            let is_last = event.is_end();
+            let is_failed = event.content.is_err();
+            if events.send(event).is_err() || is_failed {
                 return;
             }
             if is_last {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::sources::{Event, Sources};
+use super::sources::{Content as Read, Event, Sources};
 use crate::base::{ChunkHash, ChunkId, Kind, Monitor, Progress};
 use crate::chunk::Batch;
 use crate::compress::{Codec, Compressor, ItemCompression};
@@ -38,6 +38,7 @@ struct OpenItem {
     progress: Progress,
     compression: Arc<ItemCompression>,
     recipe: RecipeBuilder,
+    evidence: Option<serde_json::Value>,
 }
 
 /// A chunk that was compressed, or that does not shrink.
@@ -86,9 +87,13 @@ impl<'env> Write<'env> {
             if self.monitor.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let content =
-                content.map_err(|source| Error::Source { item: items[item].plan.name.clone(), source })?;
-            let Some(batch) = content else { continue };
+            let batch = match content? {
+                Read::Batch(batch) => batch,
+                Read::End(evidence) => {
+                    items[item].evidence = evidence;
+                    continue;
+                }
+            };
             items[item].progress.done_bytes += batch.content_bytes() as u64;
             queues.hashing.push_back((item, self.hash(batch)));
             self.drain(writer, &mut sources, &mut items, &mut queues, window)?;
@@ -102,13 +107,13 @@ impl<'env> Write<'env> {
     fn open(&self, plan: ItemPlan) -> OpenItem {
         let progress = Progress { subject: plan.name.clone(), done_bytes: 0, total_bytes: plan.size_hint };
         let compression = Arc::new(ItemCompression::new(self.repository.settings.compression));
-        OpenItem { plan, progress, compression, recipe: RecipeBuilder::default() }
+        OpenItem { plan, progress, compression, recipe: RecipeBuilder::default(), evidence: None }
     }
 
     fn close(&self, writer: &mut Writer<'env>, item: OpenItem) -> Result<Item, Error> {
         let (root, Sums { bytes, .. }) = item.recipe.finish(&mut |node: &[u8]| writer.store_node(node))?;
         let ItemPlan { name, item_type, .. } = item.plan;
-        Ok(Item { name, item_type, size: bytes, content: Content::Recipe, root, evidence: None })
+        Ok(Item { name, item_type, size: bytes, content: Content::Recipe, root, evidence: item.evidence })
     }
 
     /// Moves batches on until at most `window` are left in each queue.
