@@ -19,6 +19,20 @@ use crate::ui::{Printable, Terminal};
 const PASSPHRASE: &str = "CONTAINERARCHIVE_PASSPHRASE";
 const NEW_PASSPHRASE: &str = "CONTAINERARCHIVE_NEW_PASSPHRASE";
 
+/// Variables that hold a secret, or say where one is. No command whose output is stored gets them: what it prints of its
+/// environment would be in the backup.
+pub(crate) const SECRET_VARIABLES: [&str; 8] = [
+    PASSPHRASE,
+    NEW_PASSPHRASE,
+    "CONTAINERARCHIVE_PASSPHRASE_FILE",
+    "CONTAINERARCHIVE_PASSPHRASE_COMMAND",
+    "CONTAINERARCHIVE_KEY_FILE",
+    "CONTAINERARCHIVE_NEW_PASSPHRASE_FILE",
+    "CONTAINERARCHIVE_NEW_KEY_FILE",
+    // May have a password in it.
+    "CONTAINERARCHIVE_COMMAND",
+];
+
 /// Where a key comes from. Nothing is read yet, except from the environment.
 pub(crate) enum KeySource {
     /// To be asked for, if it turns out to be needed.

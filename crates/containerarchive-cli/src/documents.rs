@@ -100,12 +100,19 @@ struct ItemDocument<'a> {
     #[serde(rename = "type")]
     item_type: &'a str,
     size: u64,
+    /// Of a captured command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<&'a serde_json::Value>,
 }
 
 impl<'a> From<&'a Manifest> for SnapshotDocument<'a> {
     fn from(manifest: &'a Manifest) -> Self {
-        let item =
-            |item: &'a Item| ItemDocument { name: &item.name, item_type: &item.item_type, size: item.size };
+        let item = |item: &'a Item| ItemDocument {
+            name: &item.name,
+            item_type: &item.item_type,
+            size: item.size,
+            evidence: item.evidence.as_ref(),
+        };
         Self {
             id: manifest.id.to_hex(),
             version: manifest.version,

@@ -1,18 +1,19 @@
-//! The files and streams that go in. All are opened before anything is written.
+//! The files, streams and commands that go in. All files are opened before anything is written.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, IsTerminal, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use containerarchive::{ErrorCode, IngestItem};
+use containerarchive::{CapturedCommand, ErrorCode, IngestItem};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use crate::args::IngestArgs;
+use crate::args::{IngestArgs, NamedCommand};
+use crate::credentials::SECRET_VARIABLES;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt;
 
@@ -23,6 +24,10 @@ const UNNAMED: &str = "data";
 /// An open file or stream.
 struct Source {
     file: File,
+    path: PathBuf,
+    /// Bytes read, and those that a regular file had when it was opened.
+    read_bytes: u64,
+    first_bytes: u64,
     /// A read may wait for another process.
     may_wait: bool,
     /// Nobody wants the content any more.
@@ -40,9 +45,33 @@ impl Read for Source {
             }
             match self.file.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failed(&error)),
+                Ok(0) => return self.check_length().map(|()| 0),
+                Ok(count) => {
+                    self.read_bytes += count as u64;
+                    return Ok(count);
+                }
             }
         }
+    }
+}
+
+impl Source {
+    fn failed(&self, why: &dyn std::fmt::Display) -> io::Error {
+        io::Error::other(format!("{}: {why}", self.path.display()))
+    }
+
+    /// A file that was cut off while it was read is neither what it was nor what it is.
+    fn check_length(&self) -> io::Result<()> {
+        // Asked again: files of /sys always say that they have more than they give.
+        if self.read_bytes < self.first_bytes && self.file.metadata()?.len() < self.first_bytes {
+            let (read, first) = (self.read_bytes, self.first_bytes);
+            return Err(
+                self.failed(&format!("it was cut off while it was read: {read} bytes came of {first}"))
+            );
+        }
+        Ok(())
     }
 }
 
@@ -72,7 +101,23 @@ pub(crate) fn open_all(arguments: &IngestArgs, ended: &Arc<AtomicBool>) -> Outco
     if wanted.iter().filter(|(_, path)| *path == Path::new(STANDARD_INPUT)).count() > 1 {
         return Err(Failure::usage("the standard input can be only one item"));
     }
-    wanted.into_iter().map(|(name, path)| open(name, path, arguments.item_type.as_deref(), ended)).collect()
+    let item_type = arguments.item_type.as_deref();
+    let files = wanted.into_iter().map(|(name, path)| open(name, path, item_type, ended));
+    let commands = arguments.command.iter().map(|named| Ok(command(named, item_type, ended)));
+    files.chain(commands).collect()
+}
+
+/// Not started yet: a command that runs while a file turns out to be missing has run for nothing.
+fn command(named: &NamedCommand, item_type: Option<&str>, ended: &Arc<AtomicBool>) -> IngestItem<'static> {
+    let ended = Arc::clone(ended);
+    let is_unwanted = Box::new(move || interrupt::is_interrupted() || ended.load(Ordering::Relaxed));
+    let source = CapturedCommand::new(named.command.clone(), &SECRET_VARIABLES, is_unwanted);
+    IngestItem {
+        name: named.name.clone(),
+        item_type: item_type.unwrap_or("stream").to_owned(),
+        source: Box::new(source),
+        size_hint: None,
+    }
 }
 
 /// All sources are open at once; many systems allow few files where nobody asks for more.
@@ -100,7 +145,14 @@ fn open(
     let item_type = item_type.unwrap_or(if is_regular { "file" } else { "stream" }).to_owned();
     // Files of /proc say that they are empty.
     let size_hint = Some(metadata.len()).filter(|len| is_regular && *len > 0);
-    let source = Source { file, may_wait: !is_regular, ended: Arc::clone(ended) };
+    let source = Source {
+        file,
+        path: if is_standard_input { "the standard input".into() } else { path.to_owned() },
+        read_bytes: 0,
+        first_bytes: if is_regular && !is_standard_input { metadata.len() } else { 0 },
+        may_wait: !is_regular,
+        ended: Arc::clone(ended),
+    };
     Ok(IngestItem { name, item_type, source: Box::new(source), size_hint })
 }
 
@@ -179,6 +231,22 @@ mod tests {
         }
         for path in ["../a", "a/../b", "/", "."] {
             assert_eq!(name_of(Path::new(path)).unwrap_err().code(), ErrorCode::Usage, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_while_it_is_read_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        for left in [0, 150] {
+            std::fs::write(&path, [b'x'; 200]).unwrap();
+            let mut item = open(None, &path, None, &Arc::default()).unwrap();
+            let mut buffer = [0; 100];
+            assert_eq!(item.source.read_content(&mut buffer).unwrap(), 100);
+            File::options().write(true).open(&path).unwrap().set_len(left).unwrap();
+            let rest = std::iter::repeat_with(|| item.source.read_content(&mut buffer)).take(3);
+            let error = rest.filter_map(Result::err).next().unwrap().to_string();
+            assert!(error.contains("log: it was cut off"), "{error}");
         }
     }
 }

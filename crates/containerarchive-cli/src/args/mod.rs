@@ -10,7 +10,7 @@ use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
-pub(crate) use values::KeyValue;
+pub(crate) use values::{KeyValue, NamedCommand};
 pub(crate) use verbs::{
     CapabilityArg, Command, FilterArgs, IngestArgs, InitArgs, KeyAddArgs, KeyCommand, KeyPasswdArgs,
     KeyRemoveArgs, NewKeyArgs, NewRepositoryArgs, RestoreArgs, ShowArgs, SnapshotsArgs,

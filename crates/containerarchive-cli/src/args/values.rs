@@ -35,13 +35,30 @@ pub(crate) struct NamedFile {
     pub(crate) file: PathBuf,
 }
 
-pub(super) fn parse_named_file(text: &OsString) -> Result<NamedFile, String> {
+/// `NAME=COMMAND`; the name ends at the first `=`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedCommand {
+    pub(crate) name: String,
+    pub(crate) command: OsString,
+}
+
+/// A name and what comes after the first `=`.
+fn parse_named(text: &OsString, form: &str) -> Result<(String, OsString), String> {
     let bytes = text.as_bytes();
     let at = bytes.iter().position(|byte| *byte == b'=').filter(|at| *at > 0 && at + 1 < bytes.len());
-    let at = at.ok_or("write it as NAME=FILE")?;
+    let at = at.ok_or_else(|| format!("write it as {form}"))?;
     let name = std::str::from_utf8(&bytes[..at]).map_err(|_| "the name is not UTF-8")?;
-    let file = OsString::from_vec(bytes[at + 1..].to_vec());
-    Ok(NamedFile { name: name.to_owned(), file: file.into() })
+    Ok((name.to_owned(), OsString::from_vec(bytes[at + 1..].to_vec())))
+}
+
+pub(super) fn parse_named_file(text: &OsString) -> Result<NamedFile, String> {
+    let (name, file) = parse_named(text, "NAME=FILE")?;
+    Ok(NamedFile { name, file: file.into() })
+}
+
+pub(super) fn parse_named_command(text: &OsString) -> Result<NamedCommand, String> {
+    let (name, command) = parse_named(text, "NAME=COMMAND")?;
+    Ok(NamedCommand { name, command })
 }
 
 /// Redundancy of a new repository. Off is all there is for now.
@@ -153,5 +170,7 @@ mod tests {
         assert_eq!((named.name.as_str(), named.file), ("a.sql", "/x=y".into()));
         assert!(parse_named_file(&"a.sql=".into()).is_err());
         assert!(parse_named_file(&"a.sql".into()).is_err());
+        let named = parse_named_command(&"a.sql=A=1 dump".into()).unwrap();
+        assert_eq!((named.name.as_str(), named.command), ("a.sql", "A=1 dump".into()));
     }
 }

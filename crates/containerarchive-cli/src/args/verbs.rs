@@ -1,5 +1,6 @@
 //! The verbs and their own options.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
@@ -7,8 +8,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use containerarchive::{Argon2Params, Capability, ChunkParams, Compression, Selector, Timestamp};
 
 use super::values::{
-    KeyValue, NamedFile, Parity, parse_chunk_size, parse_kdf, parse_named_file, parse_pack_size,
-    parse_parity, parse_selector, parse_time,
+    KeyValue, NamedCommand, NamedFile, Parity, parse_chunk_size, parse_kdf, parse_named_command,
+    parse_named_file, parse_pack_size, parse_parity, parse_selector, parse_size, parse_time,
 };
 
 /// What to do.
@@ -16,7 +17,7 @@ use super::values::{
 pub(crate) enum Command {
     /// Make a repository
     Init(InitArgs),
-    /// Store files and streams as one snapshot
+    /// Store files, streams and the output of commands as one snapshot
     #[command(after_help = INGEST_EXAMPLES)]
     Ingest(Box<IngestArgs>),
     /// Write a snapshot's items below a folder, or one to the standard output
@@ -36,8 +37,19 @@ pub(crate) enum Command {
 const INGEST_EXAMPLES: &str = "\
 Examples:
   containerarchive ingest /etc/hosts notes.txt              two items, named etc/hosts and notes.txt
+  containerarchive ingest --command app.sql='pg_dump app'   the output of a command; if it fails, there is no snapshot
   pg_dump app | containerarchive ingest --name app.sql -    one stream from the standard input
-  containerarchive ingest --item a.sql=/backup/a.sql --item b.tar=<(tar c b)";
+  containerarchive ingest --item a.sql=/backup/a.sql --item b.tar=<(tar c b)
+
+Commands run under 'bash -o pipefail -c', all at the same time (with --threads 1 one after the other), without standard \
+input and without the variables that hold the key of the repository. Of 'a; b' only the exit code of b counts: write \
+'a && b'. Put a command in single quotes, so that your shell \
+leaves it alone; a single quote inside of them is written '\\'':
+  --command app.sql='pg_dump app | sed \"s/secret/x/\"'
+  --command one.csv='psql app -c '\\''copy (select 1) to stdout'\\'
+  --command app.tar=\"tar c $DIR\"                           in double quotes your shell fills in $DIR
+Keep passwords out of commands (use ~/.pgpass, ~/.my.cnf, a variable): 'show' shows commands to whoever has an admin key, \
+and only what looks like a password is left out.";
 
 const RESTORE_EXAMPLES: &str = "\
 SNAPSHOT is 'latest' (the newest that matches --tag and --series and has the item), 'latest~N' (the N-th before it), \
@@ -92,11 +104,14 @@ pub(crate) struct InitArgs {
 #[derive(Args)]
 pub(crate) struct IngestArgs {
     /// Files, each an item named by its path; '-' is the standard input
-    #[arg(value_name = "PATH", required_unless_present = "item")]
+    #[arg(value_name = "PATH", required_unless_present_any = ["item", "command"])]
     pub(crate) paths: Vec<PathBuf>,
     /// Item of this name from this file; FILE may be '-', a FIFO or /dev/fd/N
     #[arg(long, value_name = "NAME=FILE", value_parser = OsStringValueParser::new().try_map(|text| parse_named_file(&text)))]
     pub(crate) item: Vec<NamedFile>,
+    /// Item of this name from the output of this command; repeatable
+    #[arg(long, env = "CONTAINERARCHIVE_COMMAND", value_name = "NAME=COMMAND", value_parser = OsStringValueParser::new().try_map(|text| parse_named_command(&text)))]
+    pub(crate) command: Vec<NamedCommand>,
     /// Name of the item, where there is exactly one PATH [default: data for the standard input]
     #[arg(long, env = "CONTAINERARCHIVE_NAME", conflicts_with = "item")]
     pub(crate) name: Option<String>,
@@ -112,6 +127,12 @@ pub(crate) struct IngestArgs {
     /// Time that the snapshot stands for, RFC 3339 or a date [default: now]
     #[arg(long, env = "CONTAINERARCHIVE_TIME", value_name = "TIME", value_parser = parse_time)]
     pub(crate) time: Option<Timestamp>,
+    /// Fail, without a snapshot, if an item is smaller than this
+    #[arg(long, env = "CONTAINERARCHIVE_MIN_SIZE", value_name = "SIZE", default_value = "0", value_parser = parse_size)]
+    pub(crate) min_size: u64,
+    /// Fail, without a snapshot, if the last 4 KiB of an item do not contain this, for example 'database dump complete'
+    #[arg(long, env = "CONTAINERARCHIVE_EXPECT_TAIL", value_name = "TEXT")]
+    pub(crate) expect_tail: Option<OsString>,
     /// Make the repository if there is none
     #[arg(long, env = "CONTAINERARCHIVE_INIT", value_parser = BoolishValueParser::new())]
     pub(crate) init: bool,

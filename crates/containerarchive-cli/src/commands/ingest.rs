@@ -1,10 +1,11 @@
-//! `ingest`: streams and files in, one snapshot out.
+//! `ingest`: streams, files and the output of commands in, one snapshot out.
 
+use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use containerarchive::format::manifest::{check_item_name, clashing_name};
-use containerarchive::{IngestItem, IngestOptions, Manifest, ingest};
+use containerarchive::{Evidence, IngestItem, IngestOptions, Manifest, ingest};
 use serde::Serialize;
 
 use super::init::notice_of_new;
@@ -13,10 +14,12 @@ use crate::context::Context;
 use crate::documents::{Document, SnapshotDocument};
 use crate::failure::{Failure, Outcome};
 use crate::source;
-use crate::ui::{count, duration, size};
+use crate::ui::{Terminal, count, duration, size};
 
 /// Label of the key of a repository that is made on the way.
 const FIRST_LABEL: &str = "first";
+/// Longest message of a command that is shown; 'show' has more.
+const MESSAGE_CHARS: usize = 300;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -57,18 +60,36 @@ pub(super) fn run(context: &Context<'_>, arguments: &IngestArgs) -> Outcome {
         tags,
         series: arguments.series.clone(),
         time: arguments.time,
+        min_size_bytes: arguments.min_size,
+        expected_tail: arguments.expect_tail.clone().map(OsStringExt::into_vec),
         threads: context.threads,
         pins: &context.pins,
         ended,
     };
     let report = ingest(&repository, items, &options, terminal)?;
     let manifest = &report.manifest;
+    notice_of_messages(manifest, terminal);
     if terminal.is_json() {
         let content = Content { created_repository, snapshot: SnapshotDocument::from(manifest) };
         let document = Document::new("containerarchive/ingest/1", content, terminal.problems());
         return terminal.document(&document).map_err(|failure| failure.after(&done(manifest)));
     }
     terminal.print(&text(manifest)).map_err(|failure| failure.after(&done(manifest)))
+}
+
+/// What commands that succeeded had to say: warnings, often.
+fn notice_of_messages(manifest: &Manifest, terminal: &Terminal) {
+    for item in &manifest.items {
+        let Some(evidence) = item.evidence.as_ref().and_then(Evidence::from_json) else { continue };
+        if let Some(line) = evidence.stderr_tail.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+            let line: String = line.chars().take(MESSAGE_CHARS).collect();
+            terminal.notice(&format!(
+                "the command of item '{}' succeeded, and wrote {} to its standard error; the last line: {line}",
+                item.name,
+                size(evidence.stderr_bytes),
+            ));
+        }
+    }
 }
 
 /// For whoever learns of it only by an error.

@@ -1,6 +1,6 @@
 //! `show`: one snapshot.
 
-use containerarchive::{Manifest, snapshots};
+use containerarchive::{Evidence, Item, Manifest, snapshots};
 use serde::Serialize;
 
 use crate::args::ShowArgs;
@@ -39,7 +39,7 @@ fn text(manifest: &Manifest) -> String {
     }
     format!(
         "snapshot  {}\ntime      {} ({})\nseries    {}\ntags      {}\nmade by   {}@{} in {}\n\
-         size      {}, {} of it new: {} stored\n\n{table}",
+         size      {}, {} of it new: {} stored\n\n{table}{}",
         manifest.id,
         time(manifest.created_at),
         manifest.created_at,
@@ -51,5 +51,29 @@ fn text(manifest: &Manifest) -> String {
         size(manifest.original_size),
         format_args!("{} of {}", manifest.new_chunks, count(manifest.chunk_count, "chunk")),
         size(manifest.stored_size),
+        manifest.items.iter().map(evidence).collect::<String>(),
     )
+}
+
+/// How the command went whose output an item is.
+fn evidence(item: &Item) -> String {
+    let Some(json) = &item.evidence else { return String::new() };
+    let name = Printable(&item.name);
+    let Some(evidence) = Evidence::from_json(json) else {
+        // Of a later version.
+        return format!("\nevidence of {name}: {}\n", Printable(&json.to_string()));
+    };
+    let command = evidence.argv.last().map_or("", String::as_str);
+    let mut text = format!(
+        "\n{name} is the output of: {}\n  exit code {}, {} in {}, {} on its standard error\n",
+        Printable(command),
+        evidence.exit_code,
+        size(evidence.bytes),
+        duration(evidence.duration_ms),
+        size(evidence.stderr_bytes),
+    );
+    for line in evidence.stderr_tail.lines() {
+        text.push_str(&format!("  | {}\n", Printable(line)));
+    }
+    text
 }
