@@ -16,10 +16,9 @@ pub(crate) struct Entry {
 pub(crate) fn entry(code: ErrorCode) -> Entry {
     let (exit_code, advice) = match code {
         ErrorCode::Usage => (2, "see 'containerarchive help' and 'containerarchive help VERB'"),
-        ErrorCode::Source => (
-            1,
-            "no snapshot was made; mend the source and ingest again: what was stored already is used again where possible",
-        ),
+        ErrorCode::Source => {
+            (1, "mend the source and ingest again: what was stored already is used again where possible")
+        }
         ErrorCode::NoRepository => (
             10,
             "check --repo (CONTAINERARCHIVE_REPO) and that the disk is mounted; 'containerarchive init' makes a new repository, 'ingest --init' one where there is none",

@@ -105,13 +105,24 @@ struct ItemDocument<'a> {
     evidence: Option<&'a serde_json::Value>,
 }
 
+impl<'a> SnapshotDocument<'a> {
+    /// Of one snapshot; listings leave evidence out, which may be kilobytes for each item.
+    pub(crate) fn with_evidence(manifest: &'a Manifest) -> Self {
+        let mut document = Self::from(manifest);
+        for (item, source) in document.items.iter_mut().zip(&manifest.items) {
+            item.evidence = source.evidence.as_ref();
+        }
+        document
+    }
+}
+
 impl<'a> From<&'a Manifest> for SnapshotDocument<'a> {
     fn from(manifest: &'a Manifest) -> Self {
         let item = |item: &'a Item| ItemDocument {
             name: &item.name,
             item_type: &item.item_type,
             size: item.size,
-            evidence: item.evidence.as_ref(),
+            evidence: None,
         };
         Self {
             id: manifest.id.to_hex(),

@@ -41,7 +41,7 @@ Examples:
   pg_dump app | containerarchive ingest --name app.sql -    one stream from the standard input
   containerarchive ingest --item a.sql=/backup/a.sql --item b.tar=<(tar c b)
 
-Commands run under 'bash -o pipefail -c', all at the same time (with --threads 1 one after the other), without standard \
+Commands run under 'bash -o pipefail -c', up to 64 at the same time (with --threads 1 one after the other), without standard \
 input and without the variables that hold the key of the repository. Of 'a; b' only the exit code of b counts: write \
 'a && b'. Put a command in single quotes, so that your shell \
 leaves it alone; a single quote inside of them is written '\\'':

@@ -70,7 +70,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &IngestArgs) -> Outcome {
     let manifest = &report.manifest;
     notice_of_messages(manifest, terminal);
     if terminal.is_json() {
-        let content = Content { created_repository, snapshot: SnapshotDocument::from(manifest) };
+        let content = Content { created_repository, snapshot: SnapshotDocument::with_evidence(manifest) };
         let document = Document::new("containerarchive/ingest/1", content, terminal.problems());
         return terminal.document(&document).map_err(|failure| failure.after(&done(manifest)));
     }

@@ -20,7 +20,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &ShowArgs) -> Outcome {
     let found = snapshots(&repository, &context.pins, terminal)?;
     let manifest = &found.find(&arguments.snapshot, &super::filter(&arguments.filter)?)?.manifest;
     if terminal.is_json() {
-        let content = Content { snapshot: SnapshotDocument::from(manifest) };
+        let content = Content { snapshot: SnapshotDocument::with_evidence(manifest) };
         return terminal.document(&Document::new(
             "containerarchive/snapshot/1",
             content,

@@ -78,6 +78,7 @@ fn commands_and_files_are_one_snapshot_with_evidence() {
         (&items[2]["evidence"]["stderrTail"], &items[2]["evidence"]["stderrBytes"]),
         (&"careful".into(), &8.into())
     );
+    assert!(lab.snapshots()[0]["items"][1].get("evidence").is_none());
     let text = lab.run(["show", "latest"]).succeeded();
     assert!(text.text().contains("output of: seq 1000000 | sed s/1/2/"), "{}", text.text());
     assert!(text.text().contains("| careful"), "{}", text.text());
@@ -287,6 +288,17 @@ fn an_item_of_less_than_half_of_its_last_size_is_warned_of() {
     // Of another series, and of a time before all others.
     assert!(!ingest("10", &["--series", "other"]).contains("half"));
     assert_eq!(ingest("10", &["--time", "2020-01-01"]), "[]");
+}
+
+#[test]
+fn a_write_key_cannot_compare_sizes_and_ingests_all_the_same() {
+    let lab = Lab::encrypted();
+    lab.run(["key", "add", "--capability", "write", "--new-key-file", "w.key"]).succeeded();
+    for size in ["1000", "1"] {
+        let item = format!("a=head -c {size} /dev/zero");
+        let made = lab.run(["ingest", "--key-file", "w.key", "--json", "--command", &item]).succeeded();
+        assert_eq!(made.json()["problems"], serde_json::json!([]));
+    }
 }
 
 #[test]

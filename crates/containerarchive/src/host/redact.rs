@@ -152,6 +152,10 @@ impl Scan<'_> {
         at + rest.iter().position(|byte| !is_skipped(*byte)).unwrap_or(rest.len())
     }
 
+    fn after_space(&self, at: usize) -> usize {
+        self.skip(at, |byte| byte == b' ')
+    }
+
     /// The end of a name, a flag or a program.
     fn word_end(&self, at: usize) -> usize {
         self.skip(at, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
@@ -167,7 +171,7 @@ impl Scan<'_> {
                 open => open,
             };
         }
-        self.text[at..].starts_with("<<<").then(|| self.value(at + "<<<".len()))
+        self.text[at..].starts_with("<<<").then(|| self.value(self.after_space(at + "<<<".len())))
     }
 
     /// The secret that this word announces.
@@ -183,7 +187,7 @@ impl Scan<'_> {
             return Some(secret);
         }
         if is_by || word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("password") {
-            let start = self.skip(end, |byte| byte == b' ');
+            let start = self.after_space(end);
             let is_quoted = matches!(self.byte(start), Some(b'\'' | b'"')) && self.byte(start) != self.quote;
             if start > end && (is_quoted || word.eq_ignore_ascii_case("bearer")) {
                 return Some(self.value(start));
@@ -195,7 +199,7 @@ impl Scan<'_> {
     /// `NAME=value`, `--name=value`, `--name value`, `name: value`.
     fn named_secret(&self, word: &str, end: usize) -> Option<Range<usize>> {
         if word.eq_ignore_ascii_case("authorization") && self.byte(end) == Some(b':') {
-            let start = self.skip(end + 1, |byte| byte == b' ');
+            let start = self.after_space(end + 1);
             let rest = self.text[start..].find(['\'', '"', '\n']).unwrap_or(self.text.len() - start);
             return Some(start..start + rest);
         }
@@ -206,7 +210,11 @@ impl Scan<'_> {
         let after_name = self.skip(end, |byte| matches!(byte, b'\'' | b'"'));
         match self.byte(after_name)? {
             b'=' => Some(self.value(after_name + 1)),
-            b':' => Some(self.value(self.skip(after_name + 1, |byte| byte == b' '))),
+            b':' => Some(self.value(self.after_space(after_name + 1))),
+            // As in a configuration that a program shows.
+            b' ' if self.text[self.after_space(after_name)..].starts_with("= ") => {
+                Some(self.value(self.after_space(self.after_space(after_name) + 1)))
+            }
             sign if word.starts_with('-') && (sign == b',' || sign.is_ascii_whitespace()) => {
                 let start = self.skip(after_name, |byte| byte == b',' || byte.is_ascii_whitespace());
                 (self.byte(start) != Some(b'-')).then(|| self.value(start))
@@ -218,9 +226,9 @@ impl Scan<'_> {
     /// `-u user:password`, and the flags of the programs that were named.
     fn flag_secret(&self, word: &str, at: usize, end: usize) -> Option<Range<usize>> {
         let is_apart = self.byte(end).is_some_and(|byte| byte.is_ascii_whitespace());
-        let after_space = || self.skip(end, |byte| byte.is_ascii_whitespace());
+        let next_word = || self.skip(end, |byte| byte.is_ascii_whitespace());
         if matches!(word, "-u" | "--user" | "--proxy-user") {
-            let start = if self.byte(end) == Some(b'=') { end + 1 } else { after_space() };
+            let start = if self.byte(end) == Some(b'=') { end + 1 } else { next_word() };
             let login = self.value(start);
             let colon = self.text[login.clone()].find(':')?;
             return Some(start + colon + 1..login.end);
@@ -229,7 +237,7 @@ impl Scan<'_> {
             word.starts_with(known.flag)
                 && if word == known.flag { known.is_apart || !is_apart } else { true }
         })?;
-        Some(self.value(if word == flag.flag && is_apart { after_space() } else { at + flag.flag.len() }))
+        Some(self.value(if word == flag.flag && is_apart { next_word() } else { at + flag.flag.len() }))
     }
 
     /// The password of a URL whose authority begins here.
@@ -257,7 +265,6 @@ impl Scan<'_> {
 
     /// The shell word that begins here. A quote that is never closed reaches to the end of the line.
     fn value(&self, start: usize) -> Range<usize> {
-        let start = self.skip(start, |byte| byte == b' ');
         let mut at = start;
         while let Some(sign) = self.byte(at) {
             match sign {
@@ -322,6 +329,7 @@ mod tests {
     fn what_is_no_secret_stays() {
         for text in [
             "pg_dump app",
+            "PGPASSWORD= pg_dump app",
             "curl https://host/a:b@c",
             "curl https://host:8080/a@b",
             "ssh://git@host/x postgres://me@host/app",
@@ -375,9 +383,10 @@ mod tests {
             ),
             ("saw bearer abc.def", "saw bearer ***"),
             ("psql -c \"alter role r password 'ge heim'\"", "psql -c \"alter role r password ***\""),
-            ("create user u IDENTIFIED BY 'geheim';", "create user u IDENTIFIED BY ***;"),
+            ("create user u IDENTIFIED BY 'geheim';", "create user u IDENTIFIED BY ***"),
             ("can't: PGPASSWORD='ge heim' isn't", "can't: PGPASSWORD=*** isn't"),
             ("password='never closed", "password=***"),
+            ("[client]\npassword = geheim\nuser = me", "[client]\npassword = ***\nuser = me"),
         ]);
     }
 
