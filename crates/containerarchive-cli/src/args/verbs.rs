@@ -44,9 +44,9 @@ Examples:
 Commands run under 'bash -o pipefail -c', up to 64 at the same time (with --threads 1 one after the other), without standard \
 input and without the variables that hold the key of the repository. Of 'a; b' only the exit code of b counts: write \
 'a && b'. Put a command in single quotes, so that your shell \
-leaves it alone; a single quote inside of them is written '\\'':
+leaves it alone; a single quote inside is written '\\'':
   --command app.sql='pg_dump app | sed \"s/secret/x/\"'
-  --command one.csv='psql app -c '\\''copy (select 1) to stdout'\\'
+  --command one.csv='psql app -c '\\''copy (select 1) to stdout'\\'''
   --command app.tar=\"tar c $DIR\"                           in double quotes your shell fills in $DIR
 Keep passwords out of commands (use ~/.pgpass, ~/.my.cnf, a variable): 'show' shows commands to whoever has an admin key, \
 and only what looks like a password is left out.";
