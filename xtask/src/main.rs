@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask test | tidy | kit | golden`.
+//! Project tasks: `cargo xtask test | tidy | kit | golden | errors`.
 
 #![expect(
     clippy::print_stdout,
@@ -22,7 +22,8 @@ usage: cargo xtask <task>
   tidy                           check the walls between rooms, forbidden calls, sizes, manifests, texts
   kit                            write testdata/kit/ anew from crates/containerarchive/tests/kit/
   golden                         write testdata/golden/v1/ anew: gives up the proof that this version reads what an
-                                 earlier one wrote, so only while the format may still change";
+                                 earlier one wrote, so only while the format may still change
+  errors                         write docs/ERRORS.md and the README's exit codes anew from the error catalogue";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::main(&root()),
         ["kit"] => testdata::write(&root(), "kit", "CONTAINERARCHIVE_KIT_WRITE"),
         ["golden"] => testdata::write(&root(), "golden", "CONTAINERARCHIVE_GOLDEN_WRITE"),
+        ["errors"] => testdata::write_errors(&root()),
         ["test", options @ ..] => match test::Options::parse(options) {
             Ok(options) => test::main(&root(), &options),
             Err(problem) => usage(&problem),

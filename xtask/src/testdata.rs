@@ -1,16 +1,27 @@
-//! `cargo xtask kit` and `cargo xtask golden`: files that tests compare with, written by the tests themselves.
+//! `cargo xtask kit`, `golden` and `errors`: files that tests compare with, written by the tests themselves.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Runs an integration test of the library with the variable that makes it write its files.
 pub(crate) fn write(root: &Path, test: &str, variable: &str) -> ExitCode {
+    let arguments = ["--package", "containerarchive", "--all-features", "--test", test];
+    run(root, variable, &arguments, &format!("testdata/{test}"))
+}
+
+/// Runs the test that compares the documents with the error catalogue.
+pub(crate) fn write_errors(root: &Path) -> ExitCode {
+    let arguments =
+        ["--package", "containerarchive-cli", "--bin", "containerarchive", "catalogue::documents"];
+    run(root, "CONTAINERARCHIVE_ERRORS_WRITE", &arguments, "docs/ERRORS.md and the exit codes of README.md")
+}
+
+fn run(root: &Path, variable: &str, arguments: &[&str], what: &str) -> ExitCode {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root).env(variable, "1");
-    command.args(["test", "--package", "containerarchive", "--all-features", "--test", test]);
+    command.current_dir(root).env(variable, "1").arg("test").args(arguments);
     match command.status() {
         Ok(status) if status.success() => {
-            println!("wrote testdata/{test}");
+            println!("wrote {what}");
             ExitCode::SUCCESS
         }
         Ok(_) => ExitCode::FAILURE,

@@ -60,6 +60,7 @@ struct ErrorContent<'a> {
     message: &'a str,
     advice: &'a str,
     exit_code: u8,
+    retryable: bool,
 }
 
 impl<'a> ErrorDocument<'a> {
@@ -69,6 +70,7 @@ impl<'a> ErrorDocument<'a> {
             message: failure.message(),
             advice: failure.advice(),
             exit_code: failure.exit_code(),
+            retryable: failure.is_retryable(),
         };
         Self { schema: "containerarchive/error/1", error, problems }
     }

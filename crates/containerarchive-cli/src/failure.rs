@@ -70,6 +70,11 @@ impl Failure {
         catalogue::entry(self.code).exit_code
     }
 
+    /// Whether a program that repeats the request, as it is, may have more luck.
+    pub(crate) fn is_retryable(&self) -> bool {
+        catalogue::entry(self.code).is_retryable
+    }
+
     pub(crate) fn message(&self) -> &str {
         &self.message
     }

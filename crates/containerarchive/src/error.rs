@@ -161,64 +161,64 @@ pub enum Error {
     Worker,
 }
 
-/// Codes of errors, stable across versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ErrorCode {
-    /// Anything that has no code of its own.
-    Failed,
-    /// The request makes no sense.
-    Usage,
-    /// A source failed.
-    Source,
-    /// There is no repository.
-    NoRepository,
-    /// There is one already, or something else.
-    Exists,
-    /// Another session is in the way.
-    Held,
-    /// Wrong or missing key.
-    Key,
-    /// The key does not allow it.
-    Capability,
-    /// The repository went back in time.
-    Rollback,
-    /// Damage that cannot be mended.
-    Damaged,
-    /// No snapshot or item of this name.
-    NotFound,
-    /// The store is full.
-    Full,
-    /// The network failed.
-    Network,
-    /// A newer version of the program is needed.
-    Version,
-    /// Interrupted.
-    Cancelled,
+/// Declares the codes once, so that no list of them can lack one.
+macro_rules! error_codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Codes of errors, stable across versions.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum ErrorCode {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl ErrorCode {
+            /// All codes.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The code as text.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
 }
 
-impl ErrorCode {
-    /// The code as text.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Failed => "E_FAILED",
-            Self::Usage => "E_USAGE",
-            Self::Source => "E_SOURCE",
-            Self::NoRepository => "E_NO_REPOSITORY",
-            Self::Exists => "E_EXISTS",
-            Self::Held => "E_HELD",
-            Self::Key => "E_KEY",
-            Self::Capability => "E_CAPABILITY",
-            Self::Rollback => "E_ROLLBACK",
-            Self::Damaged => "E_DAMAGED",
-            Self::NotFound => "E_NOT_FOUND",
-            Self::Full => "E_FULL",
-            Self::Network => "E_NETWORK",
-            Self::Version => "E_VERSION",
-            Self::Cancelled => "E_CANCELLED",
-        }
-    }
+error_codes! {
+    /// Anything that has no code of its own.
+    Failed = "E_FAILED",
+    /// The request makes no sense.
+    Usage = "E_USAGE",
+    /// A source failed.
+    Source = "E_SOURCE",
+    /// There is no repository.
+    NoRepository = "E_NO_REPOSITORY",
+    /// There is one already, or something else.
+    Exists = "E_EXISTS",
+    /// Another session is in the way.
+    Held = "E_HELD",
+    /// Wrong or missing key.
+    Key = "E_KEY",
+    /// The key does not allow it.
+    Capability = "E_CAPABILITY",
+    /// The repository went back in time.
+    Rollback = "E_ROLLBACK",
+    /// Damage that cannot be mended.
+    Damaged = "E_DAMAGED",
+    /// No snapshot or item of this name.
+    NotFound = "E_NOT_FOUND",
+    /// There is no snapshot, or the newest one of a series is older than was asked for.
+    Stale = "E_STALE",
+    /// The store is full.
+    Full = "E_FULL",
+    /// The network failed.
+    Network = "E_NETWORK",
+    /// A newer version of the program is needed.
+    Version = "E_VERSION",
+    /// Interrupted.
+    Cancelled = "E_CANCELLED",
 }
 
 impl Error {
