@@ -34,8 +34,10 @@ pub use chunk::ChunkParams;
 pub use compress::Compression;
 pub use crypto::{Argon2Params, KeyFile, Passphrase};
 pub use engine::{
-    Filter, IngestItem, IngestOptions, IngestReport, RestoreOptions, RestoreReport, RestoreTarget, Selector,
-    Snapshots, Source, ingest, restore, snapshots,
+    ChunkTotals, Filter, Freshness, IndexTotals, IngestItem, IngestOptions, IngestReport, ObjectClass,
+    ObjectTotals, PackTotals, RestoreOptions, RestoreReport, RestoreTarget, Selector, SeriesStatus,
+    Snapshots, Source, StatsOptions, StatsReport, StatusOptions, StatusReport, ingest, restore, snapshots,
+    stats, status,
 };
 pub use error::{Error, ErrorCode};
 pub use format::evidence::Evidence;
@@ -44,6 +46,6 @@ pub use format::slot::Capability;
 pub use host::{CapturedCommand, FilePins};
 pub use repo::{
     CreateOptions, Credential, Environment, LoadedManifest, Locked, NewCredential, OpenOptions, RepoError,
-    Repository, SlotView, add_slot, create, list_slots, remove_slot,
+    Repository, SessionState, SessionView, SlotView, add_slot, create, list_slots, remove_slot,
 };
 pub use store::{LocalStore, MemoryStore, Store};

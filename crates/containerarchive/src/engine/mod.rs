@@ -1,13 +1,21 @@
 //! L4: the verbs. Each has the shape `verb(&repository, &options, &monitor) -> Result<Report>`.
 
 mod ingest;
+mod options;
 mod pipeline;
 mod restore;
 mod snapshots;
+mod stats;
+mod status;
 
 pub use ingest::{IngestItem, IngestOptions, IngestReport, Source, ingest};
+pub use options::Filter;
 pub use restore::{RestoreOptions, RestoreReport, RestoreTarget, restore};
-pub use snapshots::{Filter, Selector, Snapshots, snapshots};
+pub use snapshots::{Selector, Snapshots, snapshots};
+pub use stats::{
+    ChunkTotals, IndexTotals, ObjectClass, ObjectTotals, PackTotals, StatsOptions, StatsReport, stats,
+};
+pub use status::{Freshness, SeriesStatus, StatusOptions, StatusReport, status};
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,9 @@ mod recipe;
 mod retired;
 mod segment_reader;
 mod session;
+mod session_list;
 mod slots;
+mod survey;
 
 pub use adopt::adopt_packs;
 pub use create::{CreateOptions, NewCredential, create, is_leftover_of_init};
@@ -30,4 +32,6 @@ pub use publish::StoredPacks;
 pub use recipe::{RecipeBuilder, RecipeReader};
 pub use retired::Retired;
 pub use session::{Committed, Session};
+pub use session_list::{SessionState, SessionView, list_sessions};
 pub use slots::{SlotView, add_slot, list_slots, remove_slot};
+pub use survey::{IndexSurvey, survey_index};

@@ -85,7 +85,7 @@ impl Repository {
         self.open_view(id, index.pack_len, index.header, index.table, domain).ok()
     }
 
-    fn open_view(
+    pub(super) fn open_view(
         &self,
         id: PackId,
         len: u64,

@@ -183,6 +183,42 @@ impl SegmentReader {
         })
     }
 
+    /// How many entries it has.
+    pub(super) fn entry_count(&self) -> u64 {
+        self.head.entries
+    }
+
+    /// Pages that hold entries.
+    pub(super) fn entry_pages(&self) -> u32 {
+        self.head.entry_pages()
+    }
+
+    /// Bytes of the fences and filters, which are in memory as long as the segment is open.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        let filters: usize = self.filters.iter().map(Filter::memory_bytes).sum();
+        (filters + size_of_val(self.fences.as_slice())) as u64
+    }
+
+    /// The segment without what only a look-up needs.
+    pub(super) fn for_reading_through(self) -> Self {
+        Self { fences: Vec::new(), filters: Vec::new(), ..self }
+    }
+
+    /// The entries of some of the entry pages (from 0).
+    pub(super) fn read_entries(
+        &self,
+        repository: &Repository,
+        pages: std::ops::Range<u32>,
+    ) -> Result<Vec<Entry>, RepoError> {
+        let content = self.read_pages(repository, 1 + pages.start, 1 + pages.end)?;
+        let mut entries = Vec::new();
+        for (page, content) in pages.zip(content.chunks(PIECE_LEN)) {
+            let read = self.head.parse_entries(page, content);
+            entries.extend(read.map_err(|source| RepoError::format(&self.name, source))?);
+        }
+        Ok(entries)
+    }
+
     /// Calls `each` for every pack that the segment names.
     pub(super) fn each_pack(
         &self,

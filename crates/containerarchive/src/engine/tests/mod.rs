@@ -9,4 +9,6 @@ mod rollback;
 mod round_trips;
 mod secrecy;
 mod sessions;
+mod stats;
+mod status;
 mod support;
