@@ -145,4 +145,7 @@ fn sessions_are_told_apart_by_whether_anybody_holds_their_lock_and_by_their_mani
     assert_eq!(of(unreadable), (SessionState::Dead, None));
     live.end(&repository).unwrap();
     assert_eq!(clients.status(1, 26).sessions_in(SessionState::Live).count(), 0);
+    // Looking needs no session, and no medium that can be written.
+    clients.store.set_read_only(true);
+    assert_eq!(clients.status(1, 26).sessions.len(), 3);
 }
