@@ -10,7 +10,7 @@ use containerarchive::{
 };
 use etcetera::BaseStrategy;
 
-use crate::args::{Cli, NewRepositoryArgs};
+use crate::args::{GlobalArgs, NewRepositoryArgs, Typed};
 use crate::credentials::{KeySource, Secret};
 use crate::failure::{Failure, Outcome};
 use crate::ui::Terminal;
@@ -60,17 +60,29 @@ impl Pins for Forgetful<'_> {
     }
 }
 
+/// Notes that are looked at and stay as they are.
+struct ReadOnly<'a>(&'a ClientPins);
+
+impl Pins for ReadOnly<'_> {
+    fn load(&self, location: &str) -> Result<Option<Pin>, PinsError> {
+        self.0.load(location)
+    }
+
+    fn save(&self, _location: &str, _pin: &Pin) -> Result<(), PinsError> {
+        Ok(())
+    }
+}
+
 impl<'t> Context<'t> {
     /// Does not touch the repository yet.
     ///
     /// # Errors
     /// Options are missing or contradict each other.
-    pub(crate) fn new(cli: &Cli, terminal: &'t Terminal) -> Outcome<Self> {
-        let options = &cli.global;
+    pub(crate) fn new(options: &GlobalArgs, typed: Typed, terminal: &'t Terminal) -> Outcome<Self> {
         let repo = options.repo.as_ref().ok_or_else(|| {
             Failure::usage("which repository?").advise("say --repo DIR, or set CONTAINERARCHIVE_REPO")
         })?;
-        let source = KeySource::of_repository(cli)?;
+        let source = KeySource::of_repository(options, typed)?;
         let folder = match &options.state_dir {
             Some(folder) => folder.clone(),
             None => default_state_dir()?,
@@ -80,7 +92,7 @@ impl<'t> Context<'t> {
             ClientPins { files: FilePins::new(&folder), folder, accept_rollback: options.accept_rollback };
         let store = Arc::new(LocalStore::new(repo));
         let environment = Environment::system(host(), user());
-        let is_new_typed = cli.is_new_typed;
+        let is_new_typed = typed.new_repository;
         Ok(Self { terminal, threads, pins, store, environment, source, is_new_typed })
     }
 
@@ -101,6 +113,22 @@ impl<'t> Context<'t> {
             None
         };
         self.unlock(locked, secret.as_ref().map_or(Credential::None, Secret::credential))
+    }
+
+    /// Opens the repository if that takes no question and runs no command of the user's, and notes nothing.
+    pub(crate) fn open_unasked(&self) -> Option<Repository> {
+        let locked = self.read().ok()?;
+        let needs_key = self.source.is_given() || locked.is_encrypted();
+        if needs_key && !self.source.is_unasked() {
+            return None;
+        }
+        let location = self.store.location();
+        let secret = if needs_key { Some(self.source.load(&location, self.terminal).ok()?) } else { None };
+        let pins = ReadOnly(&self.pins);
+        let options = OpenOptions { pins: &pins, accept_rollback: self.pins.accept_rollback };
+        locked
+            .open(secret.as_ref().map_or(Credential::None, Secret::credential), &options, self.terminal)
+            .ok()
     }
 
     fn unlock(&self, locked: Locked, credential: Credential<'_>) -> Outcome<Repository> {

@@ -11,7 +11,7 @@ use containerarchive::base::limits::MAX_PASSPHRASE_BYTES;
 use containerarchive::{Argon2Params, Credential, ErrorCode, KeyFile, NewCredential, Passphrase};
 use zeroize::Zeroizing;
 
-use crate::args::{Cli, NewKeyArgs};
+use crate::args::{GlobalArgs, NewKeyArgs, Typed};
 use crate::failure::{Failure, Outcome};
 use crate::key_file;
 use crate::ui::{Printable, Terminal};
@@ -88,13 +88,12 @@ impl KeySource {
     ///
     /// # Errors
     /// Several are given.
-    pub(crate) fn of_repository(cli: &Cli) -> Outcome<Self> {
-        let options = &cli.global;
+    pub(crate) fn of_repository(options: &GlobalArgs, typed: Typed) -> Outcome<Self> {
         let mut sources = Vec::new();
         sources.extend(options.passphrase_file.clone().map(Self::PassphraseFile));
         sources.extend(options.passphrase_command.clone().map(Self::PassphraseCommand));
         sources.extend(options.key_file.clone().map(Self::KeyFile));
-        if !cli.is_key_typed {
+        if !typed.key {
             sources.extend(std::env::var_os(PASSPHRASE).map(|text| Self::Environment(PASSPHRASE, text)));
         }
         only(sources, "--passphrase-file, --passphrase-command, --key-file and CONTAINERARCHIVE_PASSPHRASE")
@@ -114,6 +113,16 @@ impl KeySource {
 
     pub(crate) fn is_given(&self) -> bool {
         !matches!(self, Self::Ask)
+    }
+
+    /// Whether the key is at hand without a question: not if a command prints it, which may ask in turn, and not if it
+    /// comes through a pipe or from a terminal.
+    pub(crate) fn is_unasked(&self) -> bool {
+        match self {
+            Self::Ask | Self::PassphraseCommand(_) => false,
+            Self::Environment(..) => true,
+            Self::PassphraseFile(path) | Self::KeyFile(path) => path.is_file(),
+        }
     }
 
     /// The key for opening what is there.

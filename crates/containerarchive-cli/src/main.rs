@@ -3,6 +3,7 @@
 mod args;
 mod catalogue;
 mod commands;
+mod completion;
 mod context;
 mod credentials;
 mod documents;
@@ -15,6 +16,9 @@ mod ui;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = completion::answer() {
+        return code;
+    }
     let cli = match args::Cli::read() {
         Ok(cli) => cli,
         Err(error) => return ui::usage_error(&error),

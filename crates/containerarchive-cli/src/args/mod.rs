@@ -9,39 +9,57 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use containerarchive::Selector;
+
+use crate::catalogue;
 
 pub(crate) use values::{KeyValue, NamedCommand};
 pub(crate) use verbs::{
-    CapabilityArg, Command, FilterArgs, IngestArgs, InitArgs, KeyAddArgs, KeyCommand, KeyPasswdArgs,
-    KeyRemoveArgs, NewKeyArgs, NewRepositoryArgs, RestoreArgs, ShowArgs, SnapshotsArgs,
+    CapabilityArg, Command, CompletionsArgs, FilterArgs, IngestArgs, InitArgs, KeyAddArgs, KeyCommand,
+    KeyPasswdArgs, KeyRemoveArgs, ManArgs, NewKeyArgs, NewRepositoryArgs, RestoreArgs, ShowArgs,
+    SnapshotsArgs, StatusArgs,
 };
 
-const AFTER_HELP: &str = "\
+/// What help of the whole program ends with, besides the exit codes.
+const KEYS_AND_ENVIRONMENT: &str = "\
 Keys: give exactly one of --passphrase-file, --passphrase-command, --key-file, or the passphrase itself in the \
 environment variable CONTAINERARCHIVE_PASSPHRASE (an option on the command line goes before it). On a terminal the \
 passphrase is asked for.
 
 Environment: every option is also read from CONTAINERARCHIVE_<NAME>, for example CONTAINERARCHIVE_REPO; \
---accept-rollback, --overwrite and --item are not.
+--accept-rollback, --overwrite and --item are not.";
 
-Exit codes: 0 done; 1 failure (no snapshot was made); 2 usage; 10 no repository; 11 held by another session; \
-12 wrong key or missing capability; 14 damage that cannot be mended, or a repository that went back in time; \
-15 storage full; 16 network; 130 interrupted.";
+/// What short help ends with.
+const MORE_BY_LONG_HELP: &str = "More options, and their environment variables: --help";
+
+/// Options of all verbs that short help shows.
+const SHORT_HELP_OPTIONS: [&str; 2] = ["repo", "json"];
 
 /// Deduplicating, encrypted backups of streams and files.
 #[derive(Parser)]
-#[command(name = "containerarchive", version, after_help = AFTER_HELP, disable_help_subcommand = false)]
+#[command(name = "containerarchive", version)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: GlobalArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Whether an option on the command line names the key.
     #[arg(skip)]
-    pub(crate) is_key_typed: bool,
-    /// An option that only a new repository heeds was typed.
-    #[arg(skip)]
-    pub(crate) is_new_typed: bool,
+    pub(crate) typed: Typed,
+}
+
+/// What stands on the command line itself, and not in the environment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Typed {
+    /// An option that names the key.
+    pub(crate) key: bool,
+    /// An option that only a new repository heeds.
+    pub(crate) new_repository: bool,
+}
+
+impl Typed {
+    fn of(matches: &ArgMatches) -> Self {
+        Self { key: is_typed(matches, &KEY_OPTIONS), new_repository: is_typed(matches, &NEW_OPTIONS) }
+    }
 }
 
 /// Options of all verbs.
@@ -77,27 +95,30 @@ pub(crate) struct GlobalArgs {
     /// No progress and no notices
     #[arg(long, short, global = true, env = "CONTAINERARCHIVE_QUIET", value_parser = BoolishValueParser::new())]
     pub(crate) quiet: bool,
-    /// How progress is shown on the standard error
+    /// Progress on the standard error: auto (a line that changes on a terminal, else one every 30 seconds), plain
+    /// (one every 30 seconds), json (JSON lines) or none
     #[arg(
         long,
         global = true,
         env = "CONTAINERARCHIVE_PROGRESS",
         value_name = "HOW",
-        default_value = "auto"
+        default_value = "auto",
+        hide_possible_values = true
     )]
     pub(crate) progress: ProgressMode,
 }
 
+// Plain comments: documented values would give every help text its long form, of which most is blank.
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressMode {
-    /// One line that changes on a terminal, else a line every 30 seconds
+    // One line that changes on a terminal, else a line every 30 seconds.
     Auto,
-    /// A line every 30 seconds
+    // A line every 30 seconds.
     Plain,
-    /// JSON lines
+    // JSON lines.
     Json,
-    /// None
+    // None.
     None,
 }
 
@@ -106,17 +127,61 @@ const KEY_OPTIONS: [&str; 3] = ["passphrase_file", "passphrase_command", "key_fi
 impl Cli {
     /// Reads the process's arguments and environment.
     pub(crate) fn read() -> Result<Self, clap::Error> {
-        let matches = without_values(Self::command()).try_get_matches()?;
+        let mut definition = definition();
+        // Where it is no option but a file's name, no help is shown.
+        if std::env::args_os().any(|argument| argument == "-h") {
+            definition = summary(definition);
+        }
+        let matches = definition.try_get_matches()?;
         let mut cli = Self::from_arg_matches(&matches)?;
-        cli.is_key_typed = is_typed(&matches, &KEY_OPTIONS);
-        cli.is_new_typed = is_typed(&matches, &NEW_OPTIONS);
+        cli.typed = Typed::of(&matches);
         Ok(cli)
     }
+}
+
+/// A line that is still being typed, as far as it makes sense.
+pub(crate) struct Unfinished {
+    pub(crate) global: GlobalArgs,
+    pub(crate) typed: Typed,
+    /// The snapshot that is named already.
+    pub(crate) snapshot: Option<Selector>,
+}
+
+impl Unfinished {
+    /// `None` if not even the options of all verbs can be read.
+    pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Option<Self> {
+        let matches = definition().ignore_errors(true).try_get_matches_from(words).ok()?;
+        let global = GlobalArgs::from_arg_matches(&matches).ok()?;
+        let verb = matches.subcommand().map(|(_, inner)| inner);
+        let snapshot = verb.and_then(|verb| verb.try_get_one("snapshot").ok().flatten().cloned());
+        Some(Self { global, typed: Typed::of(&matches), snapshot })
+    }
+}
+
+/// The whole command line, for reading, help, completions and manual pages.
+pub(crate) fn definition() -> clap::Command {
+    let exit_codes = catalogue::exit_codes_line();
+    let after_help = format!("{KEYS_AND_ENVIRONMENT}\n\nExit codes: {exit_codes}.");
+    without_values(Cli::command().after_help(after_help))
 }
 
 /// Help names the environment variables and not what is in them.
 fn without_values(command: clap::Command) -> clap::Command {
     command.mut_args(|argument| argument.hide_env_values(true)).mut_subcommands(without_values)
+}
+
+/// What short help shows: the verb's own options, without environment variables.
+fn summary(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|argument| {
+        let is_hidden = argument.is_global_set() && !SHORT_HELP_OPTIONS.contains(&argument.get_id().as_str());
+        argument.hide_env(true).hide(is_hidden)
+    });
+    // Before the examples, which are what the eye looks for at the end; of the program itself, instead of all the rest.
+    let more = match command.get_after_help() {
+        Some(examples) if !command.has_subcommands() => format!("{MORE_BY_LONG_HELP}\n\n{examples}"),
+        _ => MORE_BY_LONG_HELP.to_owned(),
+    };
+    command.after_help(more).mut_subcommands(summary)
 }
 
 /// Options that only a new repository heeds.

@@ -99,6 +99,31 @@ pub(super) fn parse_pack_size(text: &str) -> Result<u64, String> {
     Err(format!("choose {} KiB to {} MiB", MIN_PACK_SIZE >> 10, MAX_PACK_SIZE >> 20))
 }
 
+/// How old something may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Age {
+    pub(crate) ms: u64,
+}
+
+pub(super) fn parse_age(text: &str) -> Result<Age, String> {
+    let wrong =
+        || format!("'{text}' is not an age: write a whole number with s, m, h, d or w, such as 26h or 30d");
+    let digits = text.find(|sign: char| !sign.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 7 * 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let ms = number.checked_mul(seconds * 1000).filter(|ms| *ms > 0 && i64::try_from(*ms).is_ok());
+    ms.map(|ms| Age { ms })
+        .ok_or_else(|| format!("'{text}' is not possible: nothing is that young or that old"))
+}
+
 /// Exactly `N` parts between commas.
 fn parts<const N: usize>(text: &str) -> Option<[&str; N]> {
     let parts: Vec<&str> = text.split(',').map(str::trim).collect();
@@ -150,6 +175,20 @@ mod tests {
         assert!(parse_chunk_size("64KiB,256KiB,1MiB").is_ok());
         assert!(parse_kdf("64MiB,3,4").is_ok());
         assert!(parse_kdf("64MiB,3").is_err());
+    }
+
+    #[test]
+    fn ages_have_a_unit() {
+        let hours = |number: u64| Ok(Age { ms: number * 3_600_000 });
+        for (text, age) in
+            [("26h", hours(26)), ("90m", Ok(Age { ms: 5_400_000 })), ("30d", hours(720)), ("2w", hours(336))]
+        {
+            assert_eq!(parse_age(text), age);
+        }
+        for bad in ["", "26", "h", "1.5h", "26 h", "-1h", "0h", "1y", "99999999999999999w", "1000000000000w"]
+        {
+            assert!(parse_age(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -8,14 +8,16 @@ use clap::{Args, Subcommand, ValueEnum};
 use containerarchive::{Argon2Params, Capability, ChunkParams, Compression, Selector, Timestamp};
 
 use super::values::{
-    KeyValue, NamedCommand, NamedFile, Parity, parse_chunk_size, parse_kdf, parse_named_command,
-    parse_named_file, parse_pack_size, parse_parity, parse_selector, parse_size, parse_time,
+    Age, KeyValue, NamedCommand, NamedFile, Parity, parse_age, parse_chunk_size, parse_kdf,
+    parse_named_command, parse_named_file, parse_pack_size, parse_parity, parse_selector, parse_size,
+    parse_time,
 };
 
 /// What to do.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Make a repository
+    #[command(after_help = INIT_EXAMPLES)]
     Init(InitArgs),
     /// Store files, streams and the output of commands as one snapshot
     #[command(after_help = INGEST_EXAMPLES)]
@@ -24,15 +26,34 @@ pub(crate) enum Command {
     #[command(after_help = RESTORE_EXAMPLES)]
     Restore(RestoreArgs),
     /// List the snapshots, oldest first
+    #[command(after_help = SNAPSHOTS_EXAMPLES)]
     Snapshots(SnapshotsArgs),
     /// Show one snapshot and its items
+    #[command(after_help = SHOW_EXAMPLES)]
     Show(ShowArgs),
+    /// Tell how old the newest snapshot of each series is; fails if one is too old
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(StatusArgs),
+    /// Count what is stored, and what deduplication and compression save
+    #[command(after_help = STATS_EXAMPLES)]
+    Stats,
     /// List, add and remove the keys of an encrypted repository
     #[command(subcommand)]
     Key(KeyCommand),
     /// Show what a repository is like and what the key may do
     Info,
+    /// Print a script that makes a shell complete verbs, options, snapshots and items
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Print the manual page of the program, or write those of all verbs
+    #[command(after_help = MAN_EXAMPLES)]
+    Man(ManArgs),
 }
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  containerarchive --repo /backup/app init                  asks for a passphrase
+  containerarchive --repo /backup/app --key-file app.key init     makes the key file";
 
 const INGEST_EXAMPLES: &str = "\
 Examples:
@@ -58,6 +79,54 @@ or the beginning of an id.
 Examples:
   containerarchive restore latest --to restored             every item as restored/<item name>
   containerarchive restore latest --item app.sql --to - | psql app";
+
+const SNAPSHOTS_EXAMPLES: &str = "\
+Examples:
+  containerarchive snapshots --tag kind=dump --after 2026-11-01
+  containerarchive snapshots --series app.sql --json";
+
+const SHOW_EXAMPLES: &str = "\
+SNAPSHOT is 'latest' (the newest that matches --tag and --series), 'latest~N' (the N-th before it), or the beginning \
+of an id.
+
+Examples:
+  containerarchive show latest
+  containerarchive show latest --series app.sql --json";
+
+const STATUS_EXAMPLES: &str = "\
+A snapshot is as old as the older of two times: that which it stands for (--time of ingest) and that at which it was \
+made. So an old dump that is stored today makes no series look fresh, nor does a time in the future. Series of \
+different write domains are looked at separately.
+
+The exit code is 1 (E_STALE) if there is no snapshot, or with --max-age if the newest one of a series is older than \
+that; 14 if a snapshot is damaged or missing; the report is printed all the same. Without --max-age no age is too old.
+
+Examples:
+  containerarchive status
+  containerarchive status --max-age 26h >/dev/null          from a timer: tells only trouble
+  containerarchive status --max-age 8d --series weekly.tar --json";
+
+const STATS_EXAMPLES: &str = "\
+'unique' counts each chunk once that stands in a pack, whether a snapshot still refers to it or not: what an \
+interrupted ingest left counts, too.
+
+Examples:
+  containerarchive stats
+  containerarchive stats --json";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Snapshot ids and item names are completed where the repository can be opened without asking anybody: without a \
+passphrase prompt and without running --passphrase-command. Otherwise 'latest' is all that is offered.
+
+Examples:
+  source <(containerarchive completions bash)               in ~/.bashrc
+  source <(containerarchive completions zsh)                in ~/.zshrc, after compinit
+  containerarchive completions fish | source                in ~/.config/fish/config.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  containerarchive man | man -l -                           read it now
+  containerarchive man --to ~/.local/share/man/man1         a page for each verb, found by 'man containerarchive-ingest'";
 
 /// What a new repository is like.
 #[derive(Args)]
@@ -193,18 +262,71 @@ pub(crate) struct ShowArgs {
     pub(crate) filter: FilterArgs,
 }
 
+/// `status`
+#[derive(Args)]
+pub(crate) struct StatusArgs {
+    /// Fail if the newest snapshot of a series is older than this: 90m, 26h, 30d or 2w
+    #[arg(long, env = "CONTAINERARCHIVE_MAX_AGE", value_name = "AGE", value_parser = parse_age)]
+    pub(crate) max_age: Option<Age>,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+}
+
+/// `completions`
+#[derive(Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: ShellArg,
+}
+
+/// Shells that can be taught.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShellArg {
+    Bash,
+    Elvish,
+    Fish,
+    Powershell,
+    Zsh,
+}
+
+impl ShellArg {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Elvish => "elvish",
+            Self::Fish => "fish",
+            Self::Powershell => "powershell",
+            Self::Zsh => "zsh",
+        }
+    }
+}
+
+/// `man`
+#[derive(Args)]
+pub(crate) struct ManArgs {
+    /// Write one page for each verb into this folder, which is made if it is missing; '-' prints the main page
+    #[arg(long, env = "CONTAINERARCHIVE_TO", value_name = "DIR|-", default_value = "-")]
+    pub(crate) to: PathBuf,
+}
+
 /// `key …`
 #[derive(Subcommand)]
 pub(crate) enum KeyCommand {
     /// List the keys
     List,
     /// Add a key
+    #[command(after_help = KEY_ADD_EXAMPLES)]
     Add(KeyAddArgs),
     /// Remove a key; what was copied of it goes on working on copies of the repository
     Remove(KeyRemoveArgs),
     /// Replace the passphrase or key file that this command is given by a new one
     Passwd(KeyPasswdArgs),
 }
+
+const KEY_ADD_EXAMPLES: &str = "\
+Examples:
+  containerarchive key add --capability admin --label spare --new-key-file spare.key
+  containerarchive key add --capability write --label web-1 --new-key-file web-1.key";
 
 /// The credential of a new key.
 #[derive(Args)]
@@ -223,7 +345,12 @@ pub(crate) struct NewKeyArgs {
 #[derive(Args)]
 pub(crate) struct KeyAddArgs {
     /// admin: everything; write: add snapshots, and neither read nor remove any
-    #[arg(long, env = "CONTAINERARCHIVE_CAPABILITY")]
+    #[arg(
+        long,
+        env = "CONTAINERARCHIVE_CAPABILITY",
+        value_name = "admin|write",
+        hide_possible_values = true
+    )]
     pub(crate) capability: CapabilityArg,
     /// Let this writer share deduplication and trust with the other writers of this name [default: with nobody]
     #[arg(long, env = "CONTAINERARCHIVE_DOMAIN", value_name = "NAME")]
@@ -253,9 +380,9 @@ pub(crate) struct KeyRemoveArgs {
 /// What a key allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CapabilityArg {
-    /// Everything
+    // Everything.
     Admin,
-    /// Adding snapshots
+    // Adding snapshots.
     Write,
 }
 

@@ -1,12 +1,16 @@
 //! One file per verb: options in, the library's verb, a report out.
 
+mod completions;
 mod info;
 mod ingest;
 mod init;
 mod key;
+mod man;
 mod restore;
 mod show;
 mod snapshots;
+mod stats;
+mod status;
 
 use std::collections::BTreeMap;
 
@@ -22,15 +26,20 @@ use crate::ui::Terminal;
 /// # Errors
 /// It could not be done.
 pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Outcome {
-    let context = Context::new(&cli, terminal)?;
+    // Some verbs speak of the program and need no repository.
+    let context = || Context::new(&cli.global, cli.typed, terminal);
     match &cli.command {
-        Command::Init(arguments) => init::run(&context, arguments),
-        Command::Ingest(arguments) => ingest::run(&context, arguments),
-        Command::Restore(arguments) => restore::run(&context, arguments),
-        Command::Snapshots(arguments) => snapshots::run(&context, arguments),
-        Command::Show(arguments) => show::run(&context, arguments),
-        Command::Key(command) => key::run(&context, command),
-        Command::Info => info::run(&context),
+        Command::Init(arguments) => init::run(&context()?, arguments),
+        Command::Ingest(arguments) => ingest::run(&context()?, arguments),
+        Command::Restore(arguments) => restore::run(&context()?, arguments),
+        Command::Snapshots(arguments) => snapshots::run(&context()?, arguments),
+        Command::Show(arguments) => show::run(&context()?, arguments),
+        Command::Status(arguments) => status::run(&context()?, arguments),
+        Command::Stats => stats::run(&context()?),
+        Command::Key(command) => key::run(&context()?, command),
+        Command::Info => info::run(&context()?),
+        Command::Completions(arguments) => completions::run(arguments, terminal),
+        Command::Man(arguments) => man::run(arguments, terminal),
     }
 }
 

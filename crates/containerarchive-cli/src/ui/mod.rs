@@ -7,6 +7,6 @@ mod table;
 mod terminal;
 
 pub(crate) use printable::Printable;
-pub(crate) use size::{count, duration, size, time};
+pub(crate) use size::{age, count, duration, size, time};
 pub(crate) use table::Table;
 pub(crate) use terminal::{Terminal, report_failure, usage_error};

@@ -33,6 +33,22 @@ pub(crate) fn duration(milliseconds: u64) -> String {
     }
 }
 
+/// `3 min`, `26 h 5 min`, `12 d 3 h`: how long ago something was
+pub(crate) fn age(milliseconds: u64) -> String {
+    let minutes = milliseconds / 60_000;
+    let text = |large: u64, large_unit: &str, small: u64, small_unit: &str| match small {
+        0 => format!("{large} {large_unit}"),
+        _ => format!("{large} {large_unit} {small} {small_unit}"),
+    };
+    match minutes {
+        0 => format!("{} s", milliseconds / 1000),
+        1..60 => format!("{minutes} min"),
+        // Backups are daily: up to two days are told in hours.
+        60..2880 => text(minutes / 60, "h", minutes % 60, "min"),
+        _ => text(minutes / 1440, "d", minutes / 60 % 24, "h"),
+    }
+}
+
 /// In the time zone of this computer, with its offset.
 pub(crate) fn time(timestamp: Timestamp) -> String {
     match jiff::Timestamp::from_millisecond(timestamp.0) {
@@ -62,5 +78,10 @@ mod tests {
         assert_eq!(duration(340), "0.3 s");
         assert_eq!(duration(125_000), "2 min 5 s");
         assert_eq!(duration(12_000_000), "3 h 20 min");
+        for (minutes, text) in
+            [(0, "0 s"), (59, "59 min"), (60, "1 h"), (1565, "26 h 5 min"), (2880, "2 d"), (2945, "2 d 1 h")]
+        {
+            assert_eq!(age(minutes * 60_000), text);
+        }
     }
 }

@@ -50,6 +50,21 @@ fn help_names_verbs_keys_and_exit_codes_and_hides_values() {
 }
 
 #[test]
+fn short_help_tells_the_verbs_own_options_and_long_help_all_of_them_with_their_variables() {
+    let lab = Lab::empty();
+    let short = lab.run(["ingest", "-h"]).succeeded();
+    let long = lab.run(["ingest", "--help"]).succeeded();
+    for option in ["--series", "--repo", "--json", "Examples:"] {
+        assert!(short.text().contains(option) && long.text().contains(option), "{option}");
+    }
+    for option in ["--passphrase-file", "--threads", "CONTAINERARCHIVE_SERIES"] {
+        assert!(!short.text().contains(option) && long.text().contains(option), "{option}");
+    }
+    assert!(short.text().contains("--help"));
+    assert_eq!(lab.run(["help", "ingest"]).succeeded().text(), long.text());
+}
+
+#[test]
 fn progress_is_json_lines_when_asked_for_and_nothing_when_quiet() {
     let lab = Lab::plain();
     lab.file("a", noise(9_000_000));

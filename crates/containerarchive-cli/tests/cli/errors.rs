@@ -66,6 +66,7 @@ fn errors_say_what_happened_and_what_to_do() {
     assert_eq!(document["schema"], "containerarchive/error/1");
     assert_eq!(document["error"]["code"], "E_NO_REPOSITORY");
     assert_eq!(document["error"]["exitCode"], 10);
+    assert_eq!(document["error"]["retryable"], false);
     assert!(document["error"]["advice"].as_str().unwrap().contains("init"));
     let lab = Lab::plain();
     lab.run(["restore", "latest", "--to", "x"]).failed(1, "no snapshots yet");

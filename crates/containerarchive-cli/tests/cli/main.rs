@@ -5,6 +5,8 @@ mod backups;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod completions;
+#[cfg(test)]
 mod environment;
 #[cfg(test)]
 mod errors;
@@ -15,6 +17,12 @@ mod keys;
 #[cfg(test)]
 mod listings;
 #[cfg(test)]
+mod man;
+#[cfg(test)]
 mod memory;
+#[cfg(test)]
+mod stats;
+#[cfg(test)]
+mod status;
 #[cfg(test)]
 mod support;

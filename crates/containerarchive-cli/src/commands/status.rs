@@ -1,0 +1,282 @@
+//! `status`: whether backups are recent, for people, cron and monitoring.
+
+use containerarchive::base::DomainId;
+use containerarchive::{
+    ErrorCode, Filter, Freshness, SeriesStatus, SessionState, SessionView, StatusOptions, StatusReport,
+    status,
+};
+use serde::Serialize;
+
+use crate::args::StatusArgs;
+use crate::context::Context;
+use crate::documents::Document;
+use crate::failure::{Failure, Outcome};
+use crate::ui::{Table, age, count, size, time};
+
+/// Digits of an id and of a domain that are shown.
+const SHORT_ID_DIGITS: usize = 8;
+/// Series that an error names.
+const NAMED_SERIES: usize = 5;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Content<'a> {
+    /// Nothing is stale, missing or damaged.
+    ok: bool,
+    checked_at: String,
+    max_age_ms: Option<u64>,
+    series: Vec<SeriesContent<'a>>,
+    damaged: Vec<DamagedContent<'a>>,
+    sessions: Vec<SessionContent<'a>>,
+    /// Not known to this version.
+    parity_margin: Option<u64>,
+    /// Not known to this version.
+    verified_at: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SeriesContent<'a> {
+    series: &'a str,
+    domain: String,
+    /// `fresh`, `stale` or `future`.
+    state: &'static str,
+    age_ms: u64,
+    snapshots: u64,
+    future_snapshots: u64,
+    newest: NewestContent,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewestContent {
+    id: String,
+    created_at: String,
+    committed_at: String,
+    original_size: u64,
+    stored_size: u64,
+}
+
+#[derive(Serialize)]
+struct DamagedContent<'a> {
+    id: String,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SessionContent<'a> {
+    id: String,
+    /// `live`, `dead`, `ended` or `unknown`.
+    state: &'static str,
+    operation: Option<&'a str>,
+    host: Option<&'a str>,
+    user: Option<&'a str>,
+    pid: Option<u32>,
+    started_at: String,
+}
+
+pub(super) fn run(context: &Context<'_>, arguments: &StatusArgs) -> Outcome {
+    let filter = super::filter(&arguments.filter)?;
+    let repository = context.open()?;
+    let terminal = context.terminal;
+    let max_age_ms = arguments.max_age.map(|age| age.ms);
+    let options = StatusOptions { filter: &filter, max_age_ms, pins: &context.pins };
+    let report = status(&repository, &options, terminal)?;
+    let failure = failure(&report, max_age_ms, filter == Filter::default());
+    if terminal.is_json() {
+        let content = content(&report, max_age_ms, failure.is_none());
+        terminal.document(&Document::new("containerarchive/status/1", content, terminal.problems()))?;
+    } else {
+        terminal.print(&text(&report))?;
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// What is wrong, the worst first.
+fn failure(report: &StatusReport, max_age_ms: Option<u64>, is_all: bool) -> Option<Failure> {
+    let stale = stale_text(report, max_age_ms, is_all);
+    if !report.damaged.is_empty() {
+        let snapshots = count(report.damaged.len() as u64, "snapshot");
+        let also = stale.map_or_else(String::new, |stale| format!("; also, {stale}"));
+        let text = format!("{snapshots} damaged, missing or replaced{also}");
+        return Some(Failure::new(ErrorCode::Damaged, text));
+    }
+    stale.map(|stale| Failure::new(ErrorCode::Stale, stale))
+}
+
+/// Why the backups are not recent; `None` if they are.
+fn stale_text(report: &StatusReport, max_age_ms: Option<u64>, is_all: bool) -> Option<String> {
+    if report.series.is_empty() {
+        let text = if is_all {
+            "there are no snapshots"
+        } else {
+            "there is no snapshot of this series with these tags"
+        };
+        return Some(text.to_owned());
+    }
+    let stale: Vec<&SeriesStatus> = report.stale().collect();
+    let max_age_ms = max_age_ms.filter(|_| !stale.is_empty())?;
+    let one = |series: &&SeriesStatus| match series.freshness {
+        Freshness::FromTheFuture => format!("'{}' has only snapshots from the future", series.series),
+        _ => format!("'{}' is {} old", series.series, age(series.age_ms)),
+    };
+    let mut named: Vec<String> = stale.iter().take(NAMED_SERIES).map(one).collect();
+    if stale.len() > NAMED_SERIES {
+        named.push(format!("and {} more", stale.len() - NAMED_SERIES));
+    }
+    Some(format!(
+        "the newest snapshot of {} of {} series is older than {}: {}",
+        stale.len(),
+        report.series.len(),
+        age(max_age_ms),
+        named.join(", ")
+    ))
+}
+
+fn state_of(series: &SeriesStatus) -> &'static str {
+    match series.freshness {
+        Freshness::Fresh => "fresh",
+        Freshness::Stale => "stale",
+        Freshness::FromTheFuture => "future",
+    }
+}
+
+fn state_of_session(session: &SessionView) -> &'static str {
+    match session.state {
+        SessionState::Live => "live",
+        SessionState::Dead => "dead",
+        SessionState::Ended => "ended",
+        SessionState::Unknown => "unknown",
+    }
+}
+
+fn content(report: &StatusReport, max_age_ms: Option<u64>, ok: bool) -> Content<'_> {
+    let series = |series| -> SeriesContent<'_> {
+        let series: &SeriesStatus = series;
+        let manifest = &series.newest.manifest;
+        SeriesContent {
+            series: &series.series,
+            domain: series.domain.to_hex(),
+            state: state_of(series),
+            age_ms: series.age_ms,
+            snapshots: series.snapshots,
+            future_snapshots: series.future_snapshots,
+            newest: NewestContent {
+                id: manifest.id.to_hex(),
+                created_at: manifest.created_at.to_string(),
+                committed_at: manifest.committed_at.to_string(),
+                original_size: manifest.original_size,
+                stored_size: manifest.stored_size,
+            },
+        }
+    };
+    Content {
+        ok,
+        checked_at: report.now.to_string(),
+        max_age_ms,
+        series: report.series.iter().map(series).collect(),
+        damaged: report
+            .damaged
+            .iter()
+            .map(|(id, damage)| DamagedContent { id: id.to_hex(), text: &damage.text })
+            .collect(),
+        sessions: report.sessions.iter().map(session_content).collect(),
+        parity_margin: None,
+        verified_at: None,
+    }
+}
+
+fn session_content(session: &SessionView) -> SessionContent<'_> {
+    let info = session.info.as_ref();
+    SessionContent {
+        id: session.id.to_hex(),
+        state: state_of_session(session),
+        operation: info.map(|info| info.operation.as_str()),
+        host: info.map(|info| info.host.as_str()),
+        user: info.map(|info| info.user.as_str()),
+        pid: info.map(|info| info.pid),
+        started_at: info.map_or(session.created, |info| info.started).to_string(),
+    }
+}
+
+fn text(report: &StatusReport) -> String {
+    let mut text = String::new();
+    if report.series.is_empty() {
+        text.push_str("no snapshots\n");
+    } else {
+        text.push_str(&series_table(report).to_string());
+    }
+    if !report.sessions.is_empty() {
+        text.push_str(&format!("\n{}", session_table(report)));
+    }
+    if report.sessions_in(SessionState::Dead).next().is_some() {
+        text.push_str(
+            "dead sessions were interrupted and made no snapshot; they hold nothing up, and the next ingest uses what \
+             they stored\n",
+        );
+    }
+    text
+}
+
+fn series_table(report: &StatusReport) -> Table {
+    // Most repositories have one domain; then its column says nothing.
+    let has_domains = report.series.iter().any(|series| series.domain != DomainId::MAIN);
+    let mut heading = vec!["SERIES", "NEWEST", "TIME", "AGE", "SIZE", "SNAPSHOTS", ""];
+    if has_domains {
+        heading.insert(1, "DOMAIN");
+    }
+    let mut table = Table::new(&heading, if has_domains { &[4, 5, 6] } else { &[3, 4, 5] });
+    for series in &report.series {
+        let manifest = &series.newest.manifest;
+        let short = |hex: String| hex[..SHORT_ID_DIGITS].to_owned();
+        let mut row = vec![
+            series.series.clone(),
+            short(manifest.id.to_hex()),
+            time(manifest.created_at),
+            age(series.age_ms),
+            size(manifest.original_size),
+            series.snapshots.to_string(),
+            remark(series),
+        ];
+        if has_domains {
+            let domain = if series.domain == DomainId::MAIN {
+                "main".to_owned()
+            } else {
+                short(series.domain.to_hex())
+            };
+            row.insert(1, domain);
+        }
+        table.row(row);
+    }
+    table
+}
+
+fn remark(series: &SeriesStatus) -> String {
+    let mut remarks = Vec::new();
+    match series.freshness {
+        Freshness::Fresh => {}
+        Freshness::Stale => remarks.push("STALE".to_owned()),
+        Freshness::FromTheFuture => remarks.push("AGE NOT KNOWN".to_owned()),
+    }
+    if series.future_snapshots > 0 {
+        remarks.push(format!("{} dated in the future", series.future_snapshots));
+    }
+    remarks.join(", ")
+}
+
+fn session_table(report: &StatusReport) -> Table {
+    let mut table = Table::new(&["SESSION", "STATE", "VERB", "BY", "PROCESS", "SINCE"], &[4]);
+    for session in &report.sessions {
+        let info = session.info.as_ref();
+        table.row([
+            session.id.to_hex()[..SHORT_ID_DIGITS].to_owned(),
+            state_of_session(session).to_owned(),
+            info.map_or_else(|| "?".to_owned(), |info| info.operation.clone()),
+            info.map_or_else(|| "?".to_owned(), |info| format!("{}@{}", info.user, info.host)),
+            info.map_or_else(|| "?".to_owned(), |info| info.pid.to_string()),
+            time(info.map_or(session.created, |info| info.started)),
+        ]);
+    }
+    table
+}
