@@ -92,7 +92,16 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let is_silent =
             matches!(&error, Error::Output { source, .. } if source.kind() == io::ErrorKind::BrokenPipe);
-        Self { is_silent, ..Self::new(error.code(), error.to_string()) }
+        let advice = match &error {
+            Error::Repo(RepoError::Occupied { .. }) => Some(
+                "nothing was changed; choose a folder that is empty or not there yet, or use the repository that is there",
+            ),
+            Error::Repo(RepoError::Pins(_)) => Some(
+                "mend the folder's permissions, or name another one with --state-dir (CONTAINERARCHIVE_STATE_DIR)",
+            ),
+            _ => None,
+        };
+        Self { is_silent, advice, ..Self::new(error.code(), error.to_string()) }
     }
 }
 

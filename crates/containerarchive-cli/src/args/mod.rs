@@ -132,7 +132,12 @@ impl Cli {
         if std::env::args_os().any(|argument| argument == "-h") {
             definition = summary(definition);
         }
-        let matches = definition.try_get_matches()?;
+        // The same mistake once more, with a usage that is the verb's.
+        let explained = |error| with_usage(self::definition()).try_get_matches().err().unwrap_or(error);
+        let matches = match definition.try_get_matches() {
+            Err(error) if error.use_stderr() => Err(explained(error))?,
+            result => result?,
+        };
         let mut cli = Self::from_arg_matches(&matches)?;
         cli.typed = Typed::of(&matches);
         Ok(cli)
@@ -168,6 +173,19 @@ pub(crate) fn definition() -> clap::Command {
 /// Help names the environment variables and not what is in them.
 fn without_values(command: clap::Command) -> clap::Command {
     command.mut_args(|argument| argument.hide_env_values(true)).mut_subcommands(without_values)
+}
+
+/// With the plain usage of each verb: that of the parser has every option that is set in the environment, as if it had
+/// to be typed.
+fn with_usage(mut command: clap::Command) -> clap::Command {
+    command.build();
+    override_usage(command)
+}
+
+fn override_usage(mut command: clap::Command) -> clap::Command {
+    let usage = command.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").to_owned();
+    command.override_usage(usage).mut_subcommands(override_usage)
 }
 
 /// What short help shows: the verb's own options, without environment variables.

@@ -119,9 +119,11 @@ pub(super) fn parse_age(text: &str) -> Result<Age, String> {
         _ => return Err(wrong()),
     };
     let number: u64 = number.parse().map_err(|_| wrong())?;
-    let ms = number.checked_mul(seconds * 1000).filter(|ms| *ms > 0 && i64::try_from(*ms).is_ok());
-    ms.map(|ms| Age { ms })
-        .ok_or_else(|| format!("'{text}' is not possible: nothing is that young or that old"))
+    if number == 0 {
+        return Err(format!("'{text}' is not possible: everything is older; choose 1s or more"));
+    }
+    let ms = number.checked_mul(seconds * 1000).filter(|ms| i64::try_from(*ms).is_ok());
+    ms.map(|ms| Age { ms }).ok_or_else(|| format!("'{text}' is too large"))
 }
 
 /// Exactly `N` parts between commas.

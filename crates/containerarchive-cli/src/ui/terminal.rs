@@ -208,7 +208,9 @@ pub(crate) fn usage_error(error: &clap::Error) -> ExitCode {
     }
     let text = error.render().to_string();
     if std::env::args_os().any(|argument| argument == "--json") {
-        let message = text.trim().trim_start_matches("error: ");
+        // The advice of the document says where help is.
+        let message = text.split("\n\nFor more information").next().unwrap_or_default();
+        let message = message.trim().trim_start_matches("error: ");
         print_error_document(&Failure::usage(message), Vec::new());
     } else {
         // An argument may be a hostile file name from a wildcard.

@@ -51,7 +51,13 @@ fn requests_that_make_no_sense_are_usage_errors() {
         );
         assert_eq!(ended.stdout, b"");
     }
+    let told = lab.run(["ingest"]);
+    assert!(told.stderr.contains("Usage: containerarchive ingest [OPTIONS] [PATH]..."), "{}", told.stderr);
     let usage = lab.run(["ingest", "--json"]).json_error();
+    assert!(
+        !usage["error"]["message"].as_str().unwrap().contains("For more"),
+        "the advice says where help is"
+    );
     assert_eq!(usage["error"]["code"], "E_USAGE");
     assert_eq!(usage["error"]["exitCode"], 2);
     assert!(lab.snapshots().is_empty());

@@ -139,10 +139,9 @@ impl Snapshots {
                 Err(Error::DamagedSnapshot { id: id.to_string(), why: damage.text.clone() })
             }
             ([only], []) => Ok(only),
-            ([], []) => Err(Error::NoSnapshot {
-                wanted: selector.text(),
-                hint: ": 'containerarchive snapshots' lists what there is".to_owned(),
-            }),
+            ([], []) => {
+                Err(Error::NoSnapshot { wanted: selector.text(), hint: ": no id begins so".to_owned() })
+            }
             _ => {
                 let ids =
                     candidates.iter().map(|loaded| loaded.manifest.id).chain(lost.iter().map(|(id, _)| **id));
