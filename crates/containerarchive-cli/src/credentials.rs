@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use containerarchive::base::limits::MAX_PASSPHRASE_BYTES;
 use containerarchive::{Argon2Params, Credential, ErrorCode, KeyFile, NewCredential, Passphrase};
@@ -13,8 +14,9 @@ use zeroize::Zeroizing;
 
 use crate::args::{GlobalArgs, NewKeyArgs, Typed};
 use crate::failure::{Failure, Outcome};
+use crate::interrupt;
 use crate::key_file;
-use crate::ui::{Printable, Terminal};
+use crate::ui::{Printable, Terminal, read_hidden};
 
 const PASSPHRASE: &str = "CONTAINERARCHIVE_PASSPHRASE";
 const NEW_PASSPHRASE: &str = "CONTAINERARCHIVE_NEW_PASSPHRASE";
@@ -189,11 +191,12 @@ fn ask(prompt: &str, terminal: &Terminal) -> Outcome<Passphrase> {
         return Err(no_key());
     }
     terminal.finish_progress();
-    let typed = rpassword::prompt_password(prompt).map_err(|error| match error.kind() {
+    let most = MAX_PASSPHRASE_BYTES + "\n".len();
+    let typed = read_hidden(prompt, most).map_err(|error| match error.kind() {
         io::ErrorKind::Interrupted => Failure::new(ErrorCode::Cancelled, "interrupted"),
         _ => Failure::new(ErrorCode::Key, format!("cannot ask for the passphrase: {error}")),
     })?;
-    passphrase(Zeroizing::new(typed.into_bytes()), "that was typed")
+    passphrase(typed, "that was typed")
 }
 
 /// Drops one newline and checks the length.
@@ -254,14 +257,44 @@ fn run_command(command: &OsString) -> Outcome<Passphrase> {
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| failed(error.to_string()))?;
-    let output = child.stdout.take().map(|output| read_secret(output, MAX_PASSPHRASE_BYTES));
-    let status = child.wait().map_err(|error| failed(error.to_string()))?;
+    let output = child.stdout.take().map(|output| read_secret(Interruptible(output), MAX_PASSPHRASE_BYTES));
+    let status = wait_for_end(&mut child).map_err(|error| failed(error.to_string()))?;
     let bytes =
         output.unwrap_or_else(|| Ok(Zeroizing::default())).map_err(|error| failed(error.to_string()))?;
     if !status.success() {
         return Err(failed(status.to_string()));
     }
     passphrase(bytes, "from the passphrase command")
+}
+
+/// Reads that end when a signal came.
+struct Interruptible(ChildStdout);
+
+impl Read for Interruptible {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while !interrupt::is_interrupted() {
+            if interrupt::wait_for(&self.0)? {
+                return self.0.read(buffer);
+            }
+        }
+        Err(io::Error::other("interrupted"))
+    }
+}
+
+/// A command that closed its output may go on, but not after a signal.
+fn wait_for_end(child: &mut Child) -> io::Result<ExitStatus> {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if interrupt::is_interrupted() {
+            child.kill()?;
+            return child.wait();
+        }
+        std::thread::sleep(pause);
+        pause = (2 * pause).min(Duration::from_millis(50));
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use containerarchive::{CapturedCommand, ErrorCode, IngestItem};
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -40,7 +39,7 @@ impl Read for Source {
             if interrupt::is_interrupted() || self.ended.load(Ordering::Relaxed) {
                 return Err(io::Error::other("interrupted"));
             }
-            if self.may_wait && !is_ready(&self.file)? {
+            if self.may_wait && !interrupt::wait_for(&self.file)? {
                 continue;
             }
             match self.file.read(buffer) {
@@ -72,16 +71,6 @@ impl Source {
             );
         }
         Ok(())
-    }
-}
-
-/// Waits a little, so that a signal is noticed although nothing arrives.
-fn is_ready(file: &File) -> io::Result<bool> {
-    let patience = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-    match rustix::event::poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&patience)) {
-        Ok(count) => Ok(count > 0),
-        Err(rustix::io::Errno::INTR) => Ok(false),
-        Err(errno) => Err(errno.into()),
     }
 }
 
