@@ -1,6 +1,7 @@
 //! `restore`: a snapshot's items out.
 
 use std::fs::File;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use containerarchive::{
@@ -40,9 +41,12 @@ pub(super) fn run(context: &Context<'_>, arguments: &RestoreArgs) -> Outcome {
     }
     let snapshot = found.find(&arguments.snapshot, &filter)?;
     let manifest = &snapshot.manifest;
-    terminal.begin("restore", Some(bytes_of(manifest, arguments.item.as_deref())));
     let options = RestoreOptions { item: arguments.item.as_deref(), threads: context.threads };
     let is_stream = arguments.to == Path::new("-");
+    // A line that is drawn again and again would stand in the middle of the content.
+    if !is_stream || !io::stdout().is_terminal() {
+        terminal.begin("restore", Some(bytes_of(manifest, arguments.item.as_deref())));
+    }
     let report = if is_stream {
         // Not through the buffer of lines that the standard library puts before it.
         let output =
@@ -53,7 +57,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &RestoreArgs) -> Outcome {
         let target = RestoreTarget::Folder { path: &arguments.to, overwrite: arguments.overwrite };
         restore(&repository, snapshot, target, &options, terminal)?
     };
-    terminal.finish_progress();
+    terminal.complete_progress();
     if report.mended_chunks > 0 {
         let chunks = count(report.mended_chunks, "damaged chunk");
         terminal.warn(&format!("{chunks} came from another copy; what was restored is right"));

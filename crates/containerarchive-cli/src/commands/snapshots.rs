@@ -7,12 +7,12 @@ use crate::args::SnapshotsArgs;
 use crate::context::Context;
 use crate::documents::{Document, SnapshotDocument};
 use crate::failure::{Failure, Outcome};
-use crate::ui::{Table, count, size, time};
+use crate::ui::{Printable, Table, beginning, count, size, time};
 
 /// Fewest digits of an id that are shown.
 const SHORT_ID_DIGITS: usize = 8;
-/// Characters of a series that are shown.
-const SERIES_CHARS: usize = 40;
+/// Columns of a series that are shown.
+const SERIES_COLUMNS: usize = 40;
 
 #[derive(Serialize)]
 struct Content<'a> {
@@ -65,20 +65,13 @@ fn text(manifests: &[&Manifest], digits: usize) -> String {
         table.row([
             id,
             time(manifest.created_at),
-            shorten(&manifest.series),
+            beginning(&Printable(&manifest.series).to_string(), SERIES_COLUMNS),
             manifest.items.len().to_string(),
             size(manifest.original_size),
             size(manifest.stored_size),
         ]);
     }
     format!("{table}{}\n", count(manifests.len() as u64, "snapshot"))
-}
-
-fn shorten(series: &str) -> String {
-    if series.chars().count() <= SERIES_CHARS {
-        return series.to_owned();
-    }
-    series.chars().take(SERIES_CHARS - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]

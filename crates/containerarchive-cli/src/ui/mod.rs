@@ -1,13 +1,18 @@
 //! What people and scripts see: results on the standard output, everything else on the standard error.
 
+mod bar;
+mod display;
+mod json;
 mod printable;
 mod progress;
 mod prompt;
+mod screen;
 mod size;
+mod speed;
 mod table;
 mod terminal;
 
-pub(crate) use printable::Printable;
+pub(crate) use printable::{Printable, beginning};
 pub(crate) use prompt::read_hidden;
 pub(crate) use size::{age, count, duration, size, time};
 pub(crate) use table::Table;

@@ -21,8 +21,14 @@ mod man;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod pty;
+#[cfg(test)]
 mod stats;
 #[cfg(test)]
 mod status;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod terminal;
+#[cfg(test)]
+mod tmux;
