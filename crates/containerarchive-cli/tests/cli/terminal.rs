@@ -59,6 +59,18 @@ fn begin_ingest(lab: &Lab, arguments: &[&str]) -> (OnTerminal, std::process::Chi
     (ingest, input)
 }
 
+/// Only a defect makes a test wait for long.
+fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    let found = (0..6_000).find_map(|_| {
+        let found = look();
+        if found.is_none() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        found
+    });
+    found.unwrap_or_else(|| panic!("no {what} came"))
+}
+
 fn percentage(screen: &str) -> Option<u64> {
     let (before, _) = screen.split_once(" %")?;
     before.rsplit(' ').next()?.parse().ok()
@@ -394,10 +406,7 @@ fn signals_that_are_to_be_ignored_are_ignored() {
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     input.write_all(&noise(100_000)).unwrap();
-    while lab.objects("locks").is_empty() {
-        assert_eq!(child.try_wait().unwrap(), None);
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    eventually("session", || lab.objects("locks").pop());
     for signal in [Signal::HUP, Signal::INT, Signal::HUP] {
         kill_process(Pid::from_child(&child), signal).unwrap();
         std::thread::sleep(Duration::from_millis(200));
@@ -464,12 +473,10 @@ fn a_passphrase_command_ends_with_the_command_that_waits_for_it() {
     for wait in ["exec sleep 1000", "exec >&-; exec sleep 1000"] {
         let wait = format!("echo $$ > '{begun}'; {wait}");
         let child = lab.spawn(["info", "--passphrase-command", &wait]);
-        let pid = loop {
-            match std::fs::read_to_string(&begun) {
-                Ok(text) if text.ends_with('\n') => break text.trim().parse().unwrap(),
-                _ => std::thread::sleep(Duration::from_millis(10)),
-            }
-        };
+        let pid = eventually("passphrase command", || {
+            let text = std::fs::read_to_string(&begun).ok()?;
+            text.strip_suffix('\n').map(|pid| pid.parse().unwrap())
+        });
         kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
         Ended::from(child.wait_with_output().unwrap()).failed(130, "interrupted");
         let pid = Pid::from_raw(pid).unwrap();
