@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask test | tidy | kit | golden | errors`.
+//! Project tasks: `cargo xtask test | tidy | bench | kit | golden | errors`.
 
 #![expect(
     clippy::print_stdout,
@@ -6,6 +6,7 @@
     reason = "a command line tool speaks through its output"
 )]
 
+mod bench;
 mod test;
 mod testdata;
 mod tidy;
@@ -20,6 +21,14 @@ usage: cargo xtask <task>
                                  --long   also the tests that take minutes
                                  --only   one of: fmt tidy clippy test release recovery
   tidy                           check the walls between rooms, forbidden calls, sizes, manifests, texts
+  bench [--peers] [--profile] [--runs N] [--work DIR] [--out FILE] FILE[,NEXT]…
+                                 measure the release build: ingest FILE, then NEXT (a later version; else FILE again),
+                                 restore, and what the machine could do at best; write docs/BENCHMARKS.md
+                                 --peers     also restic, rustic, borg, bupstash, those that are on the PATH
+                                 --profile   where the processor's time goes, if perf is installed
+                                 --runs      how often; medians are shown [default: 3]
+                                 --work      where repositories are made and removed [default: target/bench]
+                                 --out       write the report there
   kit                            write testdata/kit/ anew from crates/containerarchive/tests/kit/
   golden                         write testdata/golden/v1/ anew: gives up the proof that this version reads what an
                                  earlier one wrote, so only while the format may still change
@@ -33,6 +42,10 @@ fn main() -> ExitCode {
         ["kit"] => testdata::write(&root(), "kit", "CONTAINERARCHIVE_KIT_WRITE"),
         ["golden"] => testdata::write(&root(), "golden", "CONTAINERARCHIVE_GOLDEN_WRITE"),
         ["errors"] => testdata::write_errors(&root()),
+        ["bench", options @ ..] => match bench::Options::parse(options) {
+            Ok(options) => bench::main(&root(), &options),
+            Err(problem) => usage(&problem),
+        },
         ["test", options @ ..] => match test::Options::parse(options) {
             Ok(options) => test::main(&root(), &options),
             Err(problem) => usage(&problem),

@@ -103,7 +103,7 @@ pub(crate) fn main(root: &Path, options: &Options) -> ExitCode {
 }
 
 /// Cargo's target folder, absolute, because the stages run in the root and this process may not.
-fn target_folder(root: &Path) -> PathBuf {
+pub(crate) fn target_folder(root: &Path) -> PathBuf {
     let folder = std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty());
     folder.map_or_else(
         || root.join("target"),
