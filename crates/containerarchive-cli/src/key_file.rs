@@ -8,6 +8,7 @@ use std::path::Path;
 use containerarchive::base::SystemRandomness;
 use containerarchive::base::random::random_array;
 use containerarchive::{ErrorCode, KeyFile};
+use rustix::fs::{CWD, RenameFlags};
 
 use crate::credentials::read_secret;
 use crate::failure::{Failure, Outcome};
@@ -26,7 +27,8 @@ pub(crate) fn read(path: &Path, terminal: &Terminal) -> Outcome<KeyFile> {
     })
 }
 
-/// Makes a key file. Nothing is replaced, and the file is durable before it is used.
+/// Makes a key file. Nothing is replaced, and the file is durable before it is used. It has its name only when it is
+/// whole: half of one, left by a process that was killed, would be in the way of the next try.
 ///
 /// # Errors
 /// There is something at this place, or the disk failed.
@@ -34,23 +36,42 @@ pub(crate) fn create(path: &Path) -> Outcome<KeyFile> {
     let key = random_array(&SystemRandomness)
         .map_err(|error| Failure::new(ErrorCode::Failed, format!("cannot make a key: {error}")))?;
     let key_file = KeyFile::new(key);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| failed("make", path, &error))?;
-    let written =
-        file.write_all(key_file.to_text().as_bytes()).and_then(|()| file.sync_all()).and_then(|()| {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
-        });
-    if let Err(error) = written {
-        // Nothing was locked with it yet.
-        let _ = std::fs::remove_file(path);
-        return Err(failed("write", path, &error));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = folder.join(format!(".containerarchive-{}.tmp", std::process::id()));
+    let make = || -> io::Result<()> {
+        write(&temporary, key_file.to_text().as_bytes())?;
+        rename_new(&temporary, path)?;
+        File::open(folder)?.sync_all()
+    };
+    let made = make();
+    if made.is_err() {
+        // Nothing was locked with it.
+        let _ = std::fs::remove_file(&temporary);
     }
-    Ok(key_file)
+    made.map_err(|error| failed("make", path, &error)).map(|()| key_file)
+}
+
+/// Writes a file for the owner only, in the place of one that a process of the same number left.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::io::Errno;
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // File systems that cannot rename without replacing can usually link.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            std::fs::hard_link(from, to)?;
+            std::fs::remove_file(from)
+        }
+        renamed => Ok(renamed?),
+    }
 }
 
 /// Whether there is something at the place of a key file.
@@ -73,4 +94,40 @@ fn failed(action: &str, path: &Path, error: &io::Error) -> Failure {
         _ => ErrorCode::Key,
     };
     Failure::new(code, format!("cannot {action} the key file {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_key_file_has_its_name_only_when_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let is_over = AtomicBool::new(false);
+        let seen = std::thread::scope(|scope| {
+            let watch = scope.spawn(|| {
+                let mut seen = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    if let Ok(bytes) = std::fs::read(&path) {
+                        assert!(KeyFile::parse(&bytes).is_ok(), "{} bytes", bytes.len());
+                        seen += 1;
+                    }
+                }
+                seen
+            });
+            for _ in 0..300 {
+                create(&path).unwrap();
+                assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+                assert_eq!(create(&path).err().unwrap().code(), ErrorCode::Exists);
+                std::fs::remove_file(&path).unwrap();
+            }
+            is_over.store(true, Ordering::Relaxed);
+            watch.join().unwrap()
+        });
+        println!("seen {seen} times");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 }
