@@ -15,6 +15,8 @@ mod interrupts;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod listings;
 #[cfg(test)]
 mod man;
@@ -26,6 +28,8 @@ mod pty;
 mod stats;
 #[cfg(test)]
 mod status;
+#[cfg(test)]
+mod strikes;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
