@@ -81,7 +81,7 @@ fn only(sources: Vec<KeySource>, names: &str) -> Outcome<KeySource> {
         (None, _) => Ok(KeySource::Ask),
         (Some(source), None) => Ok(source),
         (Some(_), Some(_)) => Err(Failure::usage(format!("give only one of {names}"))
-            .advise("options and environment variables count alike; only CONTAINERARCHIVE_PASSPHRASE steps back for an option on the command line")),
+            .advise("environment variables count where no option on the command line names a key")),
     }
 }
 

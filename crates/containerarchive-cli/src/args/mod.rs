@@ -23,7 +23,7 @@ pub(crate) use verbs::{
 /// What help of the whole program ends with, besides the exit codes.
 const KEYS_AND_ENVIRONMENT: &str = "\
 Keys: give exactly one of --passphrase-file, --passphrase-command, --key-file, or the passphrase itself in the \
-environment variable CONTAINERARCHIVE_PASSPHRASE (an option on the command line goes before it). On a terminal the \
+environment variable CONTAINERARCHIVE_PASSPHRASE (an option on the command line goes before the environment). On a terminal the \
 passphrase is asked for.
 
 Environment: every option is also read from CONTAINERARCHIVE_<NAME>, for example CONTAINERARCHIVE_REPO; \
@@ -108,6 +108,17 @@ pub(crate) struct GlobalArgs {
     pub(crate) progress: ProgressMode,
 }
 
+impl GlobalArgs {
+    /// What is typed goes before what the environment says, also where the two are different options.
+    fn forget_keys_of_environment(&mut self, matches: &ArgMatches) {
+        let [passphrase_file, passphrase_command, key_file] =
+            KEY_OPTIONS.map(|option| is_typed(matches, &[option]));
+        self.passphrase_file.take_if(|_| !passphrase_file);
+        self.passphrase_command.take_if(|_| !passphrase_command);
+        self.key_file.take_if(|_| !key_file);
+    }
+}
+
 // Plain comments: documented values would give every help text its long form, of which most is blank.
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -140,6 +151,9 @@ impl Cli {
         };
         let mut cli = Self::from_arg_matches(&matches)?;
         cli.typed = Typed::of(&matches);
+        if cli.typed.key {
+            cli.global.forget_keys_of_environment(&matches);
+        }
         Ok(cli)
     }
 }

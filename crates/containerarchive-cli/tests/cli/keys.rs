@@ -32,7 +32,7 @@ fn every_source_of_a_key_opens() {
 }
 
 #[test]
-fn two_sources_are_a_usage_error_and_an_option_goes_before_the_passphrase_variable() {
+fn two_sources_are_a_usage_error_and_an_option_goes_before_the_environment() {
     let mut lab = Lab::encrypted();
     let file = lab.file("passphrase", "correct horse");
     lab.run(["info", "--passphrase-file", &file, "--key-file", "k"]).failed(2, "give only one of");
@@ -42,6 +42,11 @@ fn two_sources_are_a_usage_error_and_an_option_goes_before_the_passphrase_variab
     lab.run(["--passphrase-file", &file, "info"]).succeeded();
     lab.set("CONTAINERARCHIVE_PASSPHRASE_FILE", "passphrase");
     lab.run(["info"]).failed(2, "give only one of");
+    lab.unset("CONTAINERARCHIVE_PASSPHRASE");
+    lab.run(["key", "add", "--capability", "admin", "--new-key-file", "spare"]).succeeded();
+    lab.run(["info", "--key-file", "spare"]).succeeded();
+    lab.run(["--key-file", "spare", "info"]).succeeded();
+    lab.run(["--key-file", "spare", "info", "--passphrase-file", &file]).failed(2, "give only one of");
 }
 
 #[test]
