@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything the project tests, in stages.
 
+mod first_hour;
+mod literal;
 mod recovery;
 
 use std::path::{Path, PathBuf};
@@ -68,6 +70,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("test", test),
     ("release", release),
     ("recovery", recovery::run),
+    ("first-hour", first_hour::run),
 ];
 
 /// Runs the stages until one fails.
@@ -152,6 +155,17 @@ impl Context {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
         command
+    }
+}
+
+impl Context {
+    /// The program that the stage `release` built.
+    fn release_binary(&self) -> Result<PathBuf, String> {
+        let binary = self.target.join("release/containerarchive");
+        if binary.exists() {
+            return Ok(binary);
+        }
+        Err(format!("{} is missing: cargo xtask test --only release", binary.display()))
     }
 }
 

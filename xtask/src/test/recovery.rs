@@ -11,10 +11,7 @@ pub(super) fn run(context: &Context) -> StageResult {
     if !script.exists() {
         return Ok(Outcome::Skipped("there is no recovery/test.py yet".to_owned()));
     }
-    let binary = context.target.join("release/containerarchive");
-    if !binary.exists() {
-        return Err(format!("{} is missing: cargo xtask test --only release", binary.display()));
-    }
+    let binary = context.release_binary()?;
     if !works("python3", &["-c", "import venv, ensurepip"]) {
         return Ok(Outcome::Skipped("python3 with its venv module is not installed".to_owned()));
     }

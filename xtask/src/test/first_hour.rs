@@ -1,0 +1,46 @@
+//! The README's first hour, done literally on what is as good as an empty machine.
+
+use std::fs;
+
+use super::literal::{Reader, blocks, expect, read};
+use super::{Context, Outcome, StageResult};
+
+const SECTION: &str = "The first hour";
+/// The build is the one step that is not repeated: the program was built by the stage before.
+const BUILD: &str = "cargo build --release -p containerarchive-cli";
+
+/// Commands, and what they must print.
+const EXPECTED: &[(&str, &str)] = &[
+    (BUILD, ""),
+    ("containerarchive init", "repository "),
+    ("containerarchive snapshots\n", "numbers.sql"),
+    ("containerarchive show latest", "numbers.sql"),
+    ("snapshots --tag kind=dump --json", "\"schema\":\"containerarchive/snapshots/1\""),
+    ("restore latest --to restored", "numbers.sql"),
+    ("| tail -n 1", "1000000"),
+    ("wrong horse", "wrong passphrase"),
+    ("wrong horse", "exit code 12"),
+    ("key list", "spare"),
+    ("--key-file spare.key restore", "the spare key opens it"),
+    ("--key-file web-1.key info", "write"),
+];
+
+pub(super) fn run(context: &Context) -> StageResult {
+    let binary = context.release_binary()?;
+    let blocks = blocks("README.md", &read(&context.root, "README.md")?, Some(SECTION), "sh");
+    let mut reader = Reader::new("first-hour")?;
+    let built = reader.folder.join("target/release");
+    fs::create_dir_all(&built)
+        .and_then(|()| std::os::unix::fs::symlink(binary, built.join("containerarchive")))
+        .map_err(|error| format!("cannot link the program: {error}"))?;
+    reader.prelude = format!("cargo() {{ test \"cargo $*\" = '{BUILD}'; }}\n");
+    let outputs = reader.run(&blocks)?;
+    expect(&blocks, &outputs, EXPECTED)?;
+    let numbers: String = (1..=1_000_000).map(|number| format!("{number}\n")).collect();
+    let restored = fs::read_to_string(reader.folder.join("restored/numbers.sql"));
+    match restored {
+        Ok(restored) if restored == format!("{numbers}one more\n") => Ok(Outcome::Passed),
+        Ok(restored) => Err(format!("restored {} bytes that are not what went in", restored.len())),
+        Err(error) => Err(format!("nothing was restored: {error}")),
+    }
+}
