@@ -2,7 +2,9 @@
 
 mod first_hour;
 mod literal;
+mod recipes;
 mod recovery;
+mod servers;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -71,6 +73,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("release", release),
     ("recovery", recovery::run),
     ("first-hour", first_hour::run),
+    ("recipes", recipes::run),
 ];
 
 /// Runs the stages until one fails.
