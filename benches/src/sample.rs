@@ -45,7 +45,7 @@ impl Sample {
     }
 
     /// The chunks' bytes.
-    pub(crate) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn chunks(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.chunks.iter().map(|range| &self.bytes[range.clone()])
     }
 }

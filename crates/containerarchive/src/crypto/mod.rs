@@ -1,5 +1,5 @@
-//! L1: secrets and what is done with them. Every primitive comes from a library; here are the compositions that
-//! `docs/FORMAT.md` sections 3 and 7 describe.
+//! L1: secrets and what is done with them. Every primitive comes from a library, but for the hash of many chunks at
+//! once; here are the compositions that `docs/FORMAT.md` sections 3 and 7 describe.
 
 mod hash;
 mod hpke;
@@ -8,6 +8,8 @@ mod object;
 mod passphrase;
 mod seal;
 mod secret;
+#[cfg(target_arch = "x86_64")]
+mod sha256_lanes;
 mod sign;
 
 pub use hash::{ChunkHasher, blake3_256};

@@ -139,6 +139,7 @@ struct Run {
     start: u64,
     end: u64,
     plain_bytes: u64,
+    kind: Kind,
 }
 
 /// What a job brings: the plaintext of the first chunks, and what was wrong with the next one.
@@ -302,7 +303,8 @@ impl<'env> Restore<'env> {
             match &mut run {
                 None => {
                     let view = Arc::clone(&place.view);
-                    run = Some(Run { view, start: place.offset, end, plain_bytes, places: vec![place] });
+                    let (start, kind) = (place.offset, place.record.id.kind);
+                    run = Some(Run { view, start, end, plain_bytes, kind, places: vec![place] });
                 }
                 Some(run)
                     if Arc::ptr_eq(&run.view, &place.view)
@@ -353,6 +355,7 @@ impl<'env> Restore<'env> {
             start: place.offset,
             end,
             plain_bytes: 0,
+            kind: place.record.id.kind,
         };
         let opened = open_run(self.repository, &mut self.opener, run, Vec::new());
         opened.error.map_or(Ok(opened.plain), Err)
@@ -388,18 +391,20 @@ impl<'env> Restore<'env> {
 }
 
 fn open_run(repository: &Repository, opener: &mut Opener, run: Run, mut plain: Vec<u8>) -> Opened {
-    let mut good = 0;
-    let error = open_places(repository, opener, &run, &mut plain, &mut good).err();
+    let (good, error) = match open_places(repository, opener, &run, &mut plain) {
+        Ok(opened) => opened,
+        Err(error) => (0, Some(error)),
+    };
     Opened { plain, good, error, run }
 }
 
+/// How many of a run's chunks are good, and what is wrong with the next one.
 fn open_places(
     repository: &Repository,
     opener: &mut Opener,
     run: &Run,
     plain: &mut Vec<u8>,
-    good: &mut usize,
-) -> Result<(), RepoError> {
+) -> Result<(usize, Option<RepoError>), RepoError> {
     let start = run.start - run.start % RANGE_STEP;
     let end = run.end.next_multiple_of(RANGE_STEP).min(run.view.len);
     let Opener { reader, stored } = opener;
@@ -409,11 +414,7 @@ fn open_places(
     }
     repository.read_pack(run.view.id, start, &mut stored[..len])?;
     plain.reserve(usize::try_from(run.plain_bytes).unwrap_or(0));
-    for place in &run.places {
-        let from = (place.offset - start) as usize;
-        let stored = &mut stored[from..from + place.record.stored_len as usize];
-        reader.open(&run.view, place.slot, &place.record, stored, plain)?;
-        *good += 1;
-    }
-    Ok(())
+    let stored = &mut stored[(run.start - start) as usize..(run.end - start) as usize];
+    let chunks = run.places.iter().map(|place| (place.slot, &place.record));
+    Ok(reader.open_run(&run.view, run.kind, chunks, stored, plain))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::keyring::DomainKeys;
 use super::{RepoError, Repository};
-use crate::base::{ChunkId, PackId};
+use crate::base::{ChunkHash, ChunkId, Kind, PackId};
 use crate::compress::Decompressor;
 use crate::crypto::ObjectSecrets;
 use crate::format::idx::PackIndex;
@@ -146,21 +146,72 @@ impl PackReader {
         stored: &mut [u8],
         plain: &mut Vec<u8>,
     ) -> Result<(), RepoError> {
+        let start = plain.len();
+        self.unseal(view, slot, record, stored, plain)?;
+        let hash = self.domain.hasher.hash(record.id.kind, &plain[start..]);
+        check_hash(view, slot, record, hash).inspect_err(|_| plain.truncate(start))
+    }
+
+    /// Opens chunks of one kind that stand side by side in a pack: slot and record of each, and their stored bytes,
+    /// which are used up. The plaintexts are appended to `plain`. Returns how many chunks are good, and what is wrong
+    /// with the next one; nothing of that and of those behind it is in `plain`.
+    pub fn open_run<'r>(
+        &mut self,
+        view: &PackView,
+        kind: Kind,
+        chunks: impl ExactSizeIterator<Item = (u32, &'r Record)> + Clone,
+        mut stored: &mut [u8],
+        plain: &mut Vec<u8>,
+    ) -> (usize, Option<RepoError>) {
+        let mut ends = Vec::with_capacity(chunks.len());
+        let start = plain.len();
+        let mut error = None;
+        for (slot, record) in chunks.clone() {
+            let (own, rest) = stored.split_at_mut(record.stored_len as usize);
+            stored = rest;
+            if let Err(failed) = self.unseal(view, slot, record, own, plain) {
+                error = Some(failed);
+                break;
+            }
+            ends.push(plain.len());
+        }
+        let starts = std::iter::once(start).chain(ends.iter().copied());
+        let texts: Vec<&[u8]> = starts.zip(&ends).map(|(start, end)| &plain[start..*end]).collect();
+        let hashes = self.domain.hasher.hash_each(kind, texts.into_iter());
+        for (good, ((slot, record), hash)) in chunks.zip(hashes).enumerate() {
+            if let Err(failed) = check_hash(view, slot, record, hash) {
+                plain.truncate(if good == 0 { start } else { ends[good - 1] });
+                return (good, Some(failed));
+            }
+        }
+        (ends.len(), error)
+    }
+
+    /// Decrypts and decompresses; what is appended to `plain` is not yet known to be the chunk.
+    fn unseal(
+        &mut self,
+        view: &PackView,
+        slot: u32,
+        record: &Record,
+        stored: &mut [u8],
+        plain: &mut Vec<u8>,
+    ) -> Result<(), RepoError> {
         let name = names::pack(view.id);
         let damaged = |source| RepoError::format(&name, source);
-        let start = plain.len();
         let secrets = self.secrets(view)?;
         let text = open_chunk(&secrets.key, slot, record, stored).map_err(damaged)?;
         self.decompressor
             .decompress(record.codec, text, record.plain_len as usize, plain)
-            .map_err(|error| damaged(FormatError::broken("R-CHUNK-3", format!("chunk {slot}: {error}"))))?;
-        if self.domain.hasher.hash(record.id.kind, &plain[start..]) != record.id.hash {
-            plain.truncate(start);
-            let text = format!("chunk {slot} is not the content that its id names");
-            return Err(damaged(FormatError::broken("R-CHUNK-1", text)));
-        }
-        Ok(())
+            .map_err(|error| damaged(FormatError::broken("R-CHUNK-3", format!("chunk {slot}: {error}"))))
     }
+}
+
+fn check_hash(view: &PackView, slot: u32, record: &Record, hash: ChunkHash) -> Result<(), RepoError> {
+    if hash == record.id.hash {
+        return Ok(());
+    }
+    let text = format!("chunk {slot} is not the content that its id names");
+    Err(RepoError::format(&names::pack(view.id), FormatError::broken("R-CHUNK-1", text)))
 }
 
 impl PackView {

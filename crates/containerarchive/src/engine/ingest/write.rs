@@ -155,7 +155,7 @@ impl<'env> Write<'env> {
     fn hash(&self, batch: Batch) -> Ticket<HashedBatch> {
         let domain = self.domain;
         self.pool.submit(move |_| {
-            let hashes = batch.chunks().map(|chunk| domain.hasher.hash(Kind::Data, chunk)).collect();
+            let hashes = domain.hasher.hash_each(Kind::Data, batch.chunks());
             (batch, hashes)
         })
     }
