@@ -60,10 +60,7 @@ fn judge(source: &Source, name: &Name) -> Option<(String, &'static str)> {
     let is_test = source.is_test_at(name.start);
     let lies_in = |places: &[&str]| places.iter().any(|place| source.path.starts_with(place));
     if last == "unsafe" && !lies_in(UNSAFE) {
-        return Some((
-            "unsafe".to_owned(),
-            "only SIMD kernels of parity/ may; use a safe crate, such as rustix",
-        ));
+        return Some(("unsafe".to_owned(), "only SIMD kernels may; use a safe crate, such as rustix"));
     }
     match name.form {
         Form::Macro => {

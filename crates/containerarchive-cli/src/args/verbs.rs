@@ -200,7 +200,7 @@ pub(crate) struct IngestArgs {
     #[arg(long, env = "CONTAINERARCHIVE_MIN_SIZE", value_name = "SIZE", default_value = "0", value_parser = parse_size)]
     pub(crate) min_size: u64,
     /// Fail, without a snapshot, if the last 4 KiB of an item do not contain this, for example 'database dump complete'
-    #[arg(long, env = "CONTAINERARCHIVE_EXPECT_TAIL", value_name = "TEXT")]
+    #[arg(long, env = "CONTAINERARCHIVE_EXPECT_TAIL", value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) expect_tail: Option<OsString>,
     /// Make the repository if there is none
     #[arg(long, env = "CONTAINERARCHIVE_INIT", value_parser = BoolishValueParser::new())]

@@ -267,6 +267,7 @@ fn items_without_the_expected_tail_leave_no_snapshot() {
         lab.run(["ingest", "a", "--command", &format!("b=({dump}) | sed '$d' | sed '$d'")]).failed(1, told);
         lab.run(["ingest", "a", "--command", &format!("b={dump}; seq 300000")]).failed(1, told);
         assert_eq!(lab.snapshots().len(), 1);
+        lab.run(["ingest", "a", "--expect-tail", "-- PostgreSQL"]).succeeded();
         lab.run(["ingest", "a", "--expect-tail", ""]).failed(2, "0 bytes");
         lab.run(["ingest", "a", "--expect-tail", &"x".repeat(4097)]).failed(2, "4097 bytes");
     }
