@@ -8,10 +8,10 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{ArgMatches, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use containerarchive::Selector;
 
-use crate::catalogue;
+use crate::{catalogue, ui};
 
 pub(crate) use values::{KeyValue, NamedCommand};
 pub(crate) use verbs::{
@@ -181,7 +181,9 @@ impl Unfinished {
 pub(crate) fn definition() -> clap::Command {
     let exit_codes = catalogue::exit_codes_line();
     let after_help = format!("{KEYS_AND_ENVIRONMENT}\n\nExit codes: {exit_codes}.");
-    without_values(Cli::command().after_help(after_help))
+    // Left alone, the parser takes any terminal for a colourful one where the variable CI is set.
+    let colour = if ui::are_colours_welcome() { ColorChoice::Auto } else { ColorChoice::Never };
+    without_values(Cli::command().after_help(after_help).color(colour))
 }
 
 /// Help names the environment variables and not what is in them.

@@ -37,13 +37,22 @@ impl Label {
 
 /// Whether the standard error is a terminal that understands more than text.
 pub(super) fn is_capable() -> bool {
-    let kind = std::env::var_os("TERM").unwrap_or_default();
-    !kind.is_empty() && kind != "dumb" && std::io::stderr().is_terminal()
+    is_more_than_text() && std::io::stderr().is_terminal()
 }
 
-/// Whether words may have colours on the standard error (no-color.org).
+fn is_more_than_text() -> bool {
+    let kind = std::env::var_os("TERM").unwrap_or_default();
+    !kind.is_empty() && kind != "dumb"
+}
+
+/// Whether the environment lets words have colours, where there is a terminal (no-color.org).
+pub(crate) fn are_colours_welcome() -> bool {
+    is_more_than_text() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Whether words may have colours on the standard error.
 pub(super) fn is_colourful() -> bool {
-    is_capable() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    is_capable() && are_colours_welcome()
 }
 
 /// Text that a terminal cuts at its edge instead of breaking it: one that became narrower may say so only later.

@@ -213,7 +213,9 @@ fn colours_are_for_terminals_and_for_people_who_want_them() {
         let seen = see(&[set], &["snapshots"]).ended(10);
         assert!(seen.lines[0].starts_with("error: there is no repository"), "{:?}", seen.lines);
         for arguments in [&["snapshots"][..], &["frobnicate"], &["--help"]] {
-            assert!(!has_colour(&see(&[set], arguments).text), "{set:?} {arguments:?}");
+            for set in [&[set][..], &[set, ("CI", "true")]] {
+                assert!(!has_colour(&see(set, arguments).text), "{set:?} {arguments:?}");
+            }
         }
     }
     // The bar needs no colour.
