@@ -277,7 +277,7 @@ fn snapshot_of(struck: &Struck) -> String {
 
 #[test]
 fn an_ingest_that_is_killed_loses_nothing_and_is_begun_anew_without_storing_twice() {
-    let (rounds, kills) = if is_long() { (16, 25) } else { (2, 13) };
+    let (rounds, kills) = if is_long() { (20, 25) } else { (2, 13) };
     let mut dice = Dice::thrown("killed ingests");
     let mut hits = BTreeMap::<Hit, usize>::new();
     let mut retried = Retried::default();
