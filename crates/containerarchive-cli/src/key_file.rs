@@ -33,11 +33,13 @@ pub(crate) fn read(path: &Path, terminal: &Terminal) -> Outcome<KeyFile> {
 /// # Errors
 /// There is something at this place, or the disk failed.
 pub(crate) fn create(path: &Path) -> Outcome<KeyFile> {
-    let key = random_array(&SystemRandomness)
-        .map_err(|error| Failure::new(ErrorCode::Failed, format!("cannot make a key: {error}")))?;
+    let failed_random = |error| Failure::new(ErrorCode::Failed, format!("cannot make a key: {error}"));
+    let key = random_array(&SystemRandomness).map_err(failed_random)?;
+    let unique: [u8; 16] = random_array(&SystemRandomness).map_err(failed_random)?;
     let key_file = KeyFile::new(key);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = folder.join(format!(".containerarchive-{}.tmp", std::process::id()));
+    // Not a process's number: in containers, that is the same for all.
+    let temporary = folder.join(format!(".containerarchive-{}.tmp", data_encoding::HEXLOWER.encode(&unique)));
     let make = || -> io::Result<()> {
         write(&temporary, key_file.to_text().as_bytes())?;
         rename_new(&temporary, path)?;
@@ -51,12 +53,8 @@ pub(crate) fn create(path: &Path) -> Outcome<KeyFile> {
     made.map_err(|error| failed("make", path, &error)).map(|()| key_file)
 }
 
-/// Writes a file for the owner only, in the place of one that a process of the same number left.
+/// Writes a file for the owner only.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()

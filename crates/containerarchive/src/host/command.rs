@@ -356,7 +356,7 @@ impl Running {
         while begun.elapsed() < GRACE {
             // Once it is reaped, the group is there as long as others are in it.
             let is_reaped = !matches!(self.child.try_wait(), Ok(None));
-            if is_reaped && test_kill_process_group(group).is_err() {
+            if is_reaped && test_kill_process_group(group) == Err(rustix::io::Errno::SRCH) {
                 return;
             }
             std::thread::sleep(STEP);
@@ -380,8 +380,12 @@ impl Drop for Running {
         if !self.has_succeeded {
             self.end();
         }
-        // Nobody else reaps it. It has ended, or was killed.
-        let _ = self.child.wait();
+        // Nobody else reaps it. It has ended, or was killed; but for what runs as another user, by sudo, and cannot be:
+        // that sees its pipes closed when this is gone.
+        let begun = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < GRACE {
+            std::thread::sleep(STEP);
+        }
     }
 }
 

@@ -86,8 +86,8 @@ pub struct IngestReport {
 /// Stores the items as one snapshot. Up to 64 of them are read concurrently (fewer with large chunks); with one thread,
 /// one after the other in the caller.
 ///
-/// Memory: some ten batches of 4 MiB (of several items: smaller ones, each more than the largest chunk) and what is
-/// compressed of them, and up to four packs.
+/// Memory: four batches of 2 MiB for each thread (of several items: smaller ones, each more than the largest chunk), one
+/// for each item that is read, what is compressed of them, and up to four packs.
 ///
 /// # Errors
 /// A source failed or is not as was asked for, or the repository failed; there is then no snapshot, and what was stored is used again or pruned.
@@ -123,6 +123,8 @@ pub fn ingest<'a>(
         let (sources, items) = match started {
             Ok(started) => started,
             Err(error) => {
+                // Readers that began may wait for a source that is silent.
+                options.ended.store(true, Ordering::Relaxed);
                 let _ = session.end(repository);
                 return Err(error);
             }
