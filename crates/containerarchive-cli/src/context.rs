@@ -199,6 +199,7 @@ impl<'t> Context<'t> {
             chunking: new.chunk_size,
             compression: new.compression,
             pack_size_bytes: new.pack_size,
+            parity: new.parity,
         };
         Ok(create(&self.store, &self.environment, &options, pins, self.terminal)?)
     }

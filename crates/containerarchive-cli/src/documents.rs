@@ -157,7 +157,7 @@ pub(crate) struct RepositoryDocument {
     pub(crate) chunk_size: [usize; 3],
     pub(crate) compression: String,
     pub(crate) pack_size: u64,
-    pub(crate) parity: &'static str,
+    pub(crate) parity: String,
     pub(crate) created_at: String,
 }
 
@@ -173,8 +173,7 @@ impl From<&Repository> for RepositoryDocument {
             chunk_size: [chunking.min(), chunking.average(), chunking.max()],
             compression: repository.settings.compression.to_string(),
             pack_size: repository.settings.pack_size_bytes,
-            // The only setting that there is for now.
-            parity: "off",
+            parity: repository.settings.parity.to_string(),
             created_at: repository.config.created.to_string(),
         }
     }

@@ -274,6 +274,7 @@ fn repo_code(error: &RepoError) -> ErrorCode {
         RepoError::WrongKey { .. } | RepoError::KeyNeeded { .. } | RepoError::NotEncrypted { .. } => {
             ErrorCode::Key
         }
+        RepoError::Held { .. } => ErrorCode::Held,
         RepoError::NeedsAdmin { .. } => ErrorCode::Capability,
         RepoError::Rollback { .. } => ErrorCode::Rollback,
         RepoError::SlotStays { .. } | RepoError::SlotLimit { .. } => ErrorCode::Usage,

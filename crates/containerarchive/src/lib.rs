@@ -26,6 +26,7 @@ pub mod engine;
 mod error;
 pub mod format;
 pub mod host;
+pub mod parity;
 pub mod repo;
 pub mod store;
 
@@ -42,6 +43,7 @@ pub use engine::{
 pub use error::{Error, ErrorCode};
 pub use format::evidence::Evidence;
 pub use format::manifest::{Item, Manifest};
+pub use format::parity_level::Parity;
 pub use format::slot::Capability;
 pub use host::{CapturedCommand, FilePins};
 pub use repo::{

@@ -19,7 +19,7 @@ use containerarchive::format::prefix::Class;
 use containerarchive::{
     Argon2Params, Capability, ChunkParams, CreateOptions, Credential, Environment, Filter, IngestItem,
     IngestOptions, KeyFile, LocalStore, Locked, MemoryStore, Monitor, NewCredential, NoPins, OpenOptions,
-    Passphrase, Repository, RestoreOptions, RestoreTarget, Selector, SilentMonitor, Store, Timestamp,
+    Parity, Passphrase, Repository, RestoreOptions, RestoreTarget, Selector, SilentMonitor, Store, Timestamp,
     add_slot, create, ingest, restore, snapshots,
 };
 use data_encoding::HEXLOWER;
@@ -175,6 +175,7 @@ impl Writer {
             chunking: ChunkParams::new(256, 1024, 4096).unwrap(),
             compression: compression.parse().unwrap(),
             pack_size_bytes: 64 << 10,
+            parity: Parity::Groups { members: 3, shards: 2 },
         };
         create(&store, &environment, &options, &NoPins, &SilentMonitor).unwrap();
         Self { store, environment, is_encrypted, snapshots: Vec::new() }

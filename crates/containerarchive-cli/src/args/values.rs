@@ -61,17 +61,6 @@ pub(super) fn parse_named_command(text: &OsString) -> Result<NamedCommand, Strin
     Ok(NamedCommand { name, command })
 }
 
-/// Redundancy of a new repository. Off is all there is for now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Parity;
-
-pub(super) fn parse_parity(text: &str) -> Result<Parity, String> {
-    match text {
-        "off" => Ok(Parity),
-        _ => Err("parity is not built yet: only 'off' is possible, and that is the default".to_owned()),
-    }
-}
-
 /// Bytes of `65536`, `64KiB`, `16MiB`, `1GiB`.
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.find(|sign: char| !sign.is_ascii_digit()).unwrap_or(text.len());

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 
 use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
-use containerarchive::{Argon2Params, Capability, ChunkParams, Compression, Selector, Timestamp};
+use containerarchive::{Argon2Params, Capability, ChunkParams, Compression, Parity, Selector, Timestamp};
 
 use super::values::{
-    Age, KeyValue, NamedCommand, NamedFile, Parity, parse_age, parse_chunk_size, parse_kdf,
-    parse_named_command, parse_named_file, parse_pack_size, parse_parity, parse_selector, parse_size,
-    parse_time,
+    Age, KeyValue, NamedCommand, NamedFile, parse_age, parse_chunk_size, parse_kdf, parse_named_command,
+    parse_named_file, parse_pack_size, parse_selector, parse_size, parse_time,
 };
 
 /// What to do.
@@ -135,8 +134,8 @@ pub(crate) struct NewRepositoryArgs {
     /// Store content readable by everybody who reaches the storage
     #[arg(long, env = "CONTAINERARCHIVE_NO_ENCRYPTION", value_parser = BoolishValueParser::new())]
     pub(crate) no_encryption: bool,
-    /// Redundancy: only 'off' for now
-    #[arg(long, env = "CONTAINERARCHIVE_PARITY", value_name = "off", default_value = "off", value_parser = parse_parity)]
+    /// How many lost packs of how many can be rebuilt: PACKS+SHARDS, or off
+    #[arg(long, env = "CONTAINERARCHIVE_PARITY", value_name = "LEVEL", default_value = "40+2")]
     pub(crate) parity: Parity,
     /// auto, zstd[:LEVEL], gzip[:LEVEL] or none
     #[arg(long, env = "CONTAINERARCHIVE_COMPRESSION", value_name = "HOW", default_value = "auto")]

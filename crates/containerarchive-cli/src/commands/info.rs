@@ -30,7 +30,7 @@ fn text(content: &RepositoryDocument, created: Timestamp) -> String {
     let [min, average, max] = content.chunk_size.map(|bytes| size(bytes as u64));
     format!(
         "repository   {}\nlocation     {}\ncreated      {}\nencrypted    {encryption}\nkey          {key}\n\
-         chunks       {min} to {max}, {average} on average\ncompression  {}\npacks        {}\nparity       {}: not built yet; keep a second copy\n",
+         chunks       {min} to {max}, {average} on average\ncompression  {}\npacks        {}\nparity       {}\n",
         content.repository,
         Printable(&content.location),
         time(created),

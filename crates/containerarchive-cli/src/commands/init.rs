@@ -1,6 +1,6 @@
 //! `init`: a new repository.
 
-use containerarchive::Repository;
+use containerarchive::{Parity, Repository};
 
 use crate::args::InitArgs;
 use crate::context::Context;
@@ -36,9 +36,14 @@ fn in_shell(text: &str) -> String {
 
 /// What everybody who makes a repository should know.
 pub(super) fn notice_of_new(repository: &Repository, terminal: &Terminal) {
-    terminal.notice(
-        "parity is off: it is not built yet, so damage of this storage is noticed and cannot be mended; keep a second copy",
-    );
+    match repository.settings.parity {
+        Parity::Off => terminal.notice(
+            "parity is off: damage of this storage is noticed and cannot be mended; keep a second copy",
+        ),
+        Parity::Groups { members, shards } => terminal.notice(&format!(
+            "parity {members}+{shards}: any {shards} lost or damaged packs of {members} can be rebuilt; that is no second copy: keep one elsewhere"
+        )),
+    }
     if repository.is_encrypted() {
         terminal
             .notice("encrypted: without a passphrase or key file nobody can restore anything, not even you");

@@ -108,6 +108,14 @@ id_type!(
     SegmentId, 32
 );
 id_type!(
+    /// Names a parity shard: BLAKE3 of the whole file.
+    ShardId, 32
+);
+id_type!(
+    /// Identifies a parity group: 32 random bytes, which stand in the headers of its shards.
+    GroupId, 32
+);
+id_type!(
     /// Hash of a chunk's plaintext, by the repository's chunk hash.
     ChunkHash, 32
 );

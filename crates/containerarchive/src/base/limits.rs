@@ -51,3 +51,7 @@ pub const MAX_SLOTS: usize = 32;
 pub const MAX_LABEL_BYTES: usize = 256;
 /// Longest passphrase in bytes.
 pub const MAX_PASSPHRASE_BYTES: usize = 1024;
+/// Most packs in a parity group: what one row's repair reads, and the columns of the code that leave room for its shards.
+pub const MAX_GROUP_MEMBERS: usize = 200;
+/// Most rows of a parity group: those of the largest pack.
+pub const MAX_GROUP_ROWS: u32 = 32_768;

@@ -14,7 +14,8 @@ pub mod testing;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use id::{
-    ChunkHash, ChunkId, DomainId, Kind, PackId, RecordId, RepositoryId, SegmentId, SessionId, SlotId,
+    ChunkHash, ChunkId, DomainId, GroupId, Kind, PackId, RecordId, RepositoryId, SegmentId, SessionId,
+    ShardId, SlotId,
 };
 pub use monitor::{Monitor, Problem, Progress, SilentMonitor};
 pub use name::ObjectName;

@@ -1,6 +1,7 @@
 //! L1: secrets and what is done with them. Every primitive comes from a library, but for the hash of many chunks at
 //! once; here are the compositions that `docs/FORMAT.md` sections 3 and 7 describe.
 
+mod blocks;
 mod hash;
 mod hpke;
 mod kdf;
@@ -12,6 +13,7 @@ mod secret;
 mod sha256_lanes;
 mod sign;
 
+pub use blocks::{BLOCK_LEN, BlockHasher, BlockSum, block_sum, hash_blocks};
 pub use hash::{ChunkHasher, blake3_256};
 pub use hpke::{DomainOpener, DomainPublicKey, encapsulate};
 pub use kdf::{derive_domain_id, kdf};

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::FormatError;
 use super::error::ensure;
-use crate::base::{ObjectName, PackId, RecordId, SegmentId, SessionId, SlotId};
+use crate::base::{ObjectName, PackId, RecordId, SegmentId, SessionId, ShardId, SlotId};
 use crate::crypto::blake3_256;
 
 /// The config's name.
@@ -13,6 +13,10 @@ pub const CONFIG: &str = "config.json";
 pub const KEYS: &str = "keys";
 /// Folder of packs.
 pub const PACKS: &str = "packs/data";
+/// Folder of parity shards.
+pub const PARITY: &str = "packs/parity";
+/// Folder of originals that a repair replaced.
+pub const QUARANTINE: &str = "quarantine";
 /// Folder of index segments.
 pub const INDEX: &str = "index";
 /// Folder of manifests and voids.
@@ -93,6 +97,12 @@ pub fn idx(id: PackId) -> ObjectName {
     name(&format!("{PACKS}/{}/{hex}.idx", &hex[..2]))
 }
 
+/// `packs/parity/<shard>.par`
+#[must_use]
+pub fn shard(id: ShardId) -> ObjectName {
+    name(&format!("{PARITY}/{id}.par"))
+}
+
 /// `index/<segment>.seg`
 #[must_use]
 pub fn segment(id: SegmentId) -> ObjectName {
@@ -149,7 +159,7 @@ pub fn pack_id_of(listed: &ObjectName, extension: &str) -> Option<PackId> {
     (right == *listed).then_some(id)
 }
 
-/// Compares the BLAKE3 in a pack's or segment's name with that of the whole file.
+/// Compares the BLAKE3 in a pack's, shard's or segment's name with that of the whole file.
 ///
 /// # Errors
 /// R-NAME-1.
@@ -161,7 +171,7 @@ pub fn check_content_name(id: &[u8; 32], file: &[u8]) -> Result<(), FormatError>
 #[must_use]
 pub fn folders() -> Vec<String> {
     let mut folders: Vec<String> =
-        [KEYS, INDEX, SNAPSHOTS, LOCKS, "quarantine", "packs/parity"].map(String::from).into();
+        [KEYS, INDEX, SNAPSHOTS, LOCKS, QUARANTINE, PARITY].map(String::from).into();
     folders.extend((0..=255).map(|byte| format!("{PACKS}/{byte:02x}")));
     for kind in RecordKind::ALL {
         folders.push(kind.folder());

@@ -38,13 +38,15 @@ pub enum ObjectKind {
     PackIndex = 2,
     /// An index segment.
     Segment = 3,
+    /// A parity shard.
+    Shard = 4,
     /// A session.
     Session = 5,
     /// A manifest.
     Manifest = 6,
 }
 
-/// What a pack's chunks are; 0 in objects that are no packs.
+/// What a pack's chunks are, or those of the packs that a parity shard protects; 0 in all other objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Class {
@@ -138,7 +140,7 @@ impl Prefix {
         ensure(reader.u16().map_err(&short)? == kind as u16, RULE, "it is an object of another kind")?;
         ensure(reader.u16().map_err(&short)? == suite.number(), RULE, "it is sealed by another suite")?;
         let class = Class::from_byte(reader.u8().map_err(&short)?);
-        let is_pack = matches!(kind, ObjectKind::Pack | ObjectKind::PackIndex);
+        let is_pack = matches!(kind, ObjectKind::Pack | ObjectKind::PackIndex | ObjectKind::Shard);
         let class = class.filter(|class| is_pack != (*class == Class::None));
         let class = class.ok_or_else(|| FormatError::broken(RULE, "its class is wrong"))?;
         ensure(reader.u8().map_err(&short)? == 0, RULE, "a reserved byte is not zero")?;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::FormatError;
 use super::error::ensure;
 use super::names::{self, RecordKind};
+use super::parity_level::Parity;
 use super::text::{Common, TextObject, encode};
 use crate::base::limits::{MAX_JSON_BYTES, MAX_SMALL_JSON_BYTES};
 use crate::base::{ObjectName, PackId, RecordId, RepositoryId, SessionId, Timestamp};
@@ -62,21 +63,6 @@ pub struct StoredSettings {
     compression: String,
     pack_size_bytes: u64,
     parity: String,
-}
-
-/// Protection of packs by erasure coding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parity {
-    /// None.
-    Off,
-}
-
-impl Parity {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-        }
-    }
 }
 
 /// Smallest pack size that can be set.
@@ -250,7 +236,7 @@ impl Fact for Settings {
             sequence: self.sequence,
             compression: self.compression.to_string(),
             pack_size_bytes: self.pack_size_bytes,
-            parity: self.parity.word().to_owned(),
+            parity: self.parity.to_string(),
         }
     }
 
@@ -263,13 +249,15 @@ impl Fact for Settings {
         let compression = compression.filter(|parsed| parsed.to_string() == stored.compression);
         let compression =
             compression.ok_or_else(|| FormatError::broken(RULE, "its compression is not known"))?;
-        ensure(stored.parity == Parity::Off.word(), RULE, "its parity is not known")?;
+        let parity: Option<Parity> = stored.parity.parse().ok();
+        let parity = parity.filter(|parsed| parsed.to_string() == stored.parity);
+        let parity = parity.ok_or_else(|| FormatError::broken(RULE, "its parity is not known"))?;
         Ok(Self {
             created: stored.created,
             sequence: stored.sequence,
             compression,
             pack_size_bytes: stored.pack_size_bytes,
-            parity: Parity::Off,
+            parity,
         })
     }
 }

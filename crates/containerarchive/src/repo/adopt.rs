@@ -5,14 +5,18 @@ use std::collections::HashSet;
 use super::index::list_packs;
 use super::keyring::DomainKeys;
 use super::publish::StoredPacks;
-use super::{Index, RepoError, Repository};
+use super::{Groups, Index, ParityKeeper, RepoError, Repository};
 use crate::base::limits::MAX_PACK_BYTES;
 use crate::base::{Monitor, PackId, SessionId};
+use crate::crypto::hash_blocks;
 use crate::format::names;
 use crate::format::pack::{HEADER_LEN, PackHeader};
 use crate::store::{Durability, StoreErrorKind};
 
-/// Looks for packs of dead, uncommitted sessions of this domain and makes them durable. They count only once the
+/// Shards whose fronts are looked at: those that dead sessions wrote are young.
+const NEWEST_SHARDS: usize = 512;
+
+/// Looks for packs of dead, uncommitted sessions of this domain and makes them durable, with parity. They count only once the
 /// caller publishes a segment that names them. Costs nothing without a dead session; else a listing of packs, and a look
 /// at the header of each that no segment of this domain names.
 ///
@@ -23,6 +27,7 @@ pub fn adopt_packs(
     domain: &DomainKeys,
     index: &Index,
     own: SessionId,
+    keeper: &ParityKeeper<'_>,
     monitor: &dyn Monitor,
 ) -> Result<StoredPacks, RepoError> {
     let mut adopted = StoredPacks::default();
@@ -31,14 +36,17 @@ pub fn adopt_packs(
         return Ok(adopted);
     }
     let named = index.named_packs(repository)?;
+    // The dead session may have come to write their parity.
+    let groups = Groups::load_newest(repository.parity_store(), NEWEST_SHARDS)?;
     for id in list_packs(repository)? {
         if monitor.is_cancelled() {
             break;
         }
         if !named.contains(&id) && !index.is_retired(&id) {
-            adopt_one(repository, domain, id, &dead, &mut adopted)?;
+            adopt_one(repository, domain, id, (&dead, &groups, keeper), &mut adopted)?;
         }
     }
+    keeper.close()?;
     Ok(adopted)
 }
 
@@ -46,7 +54,7 @@ fn adopt_one(
     repository: &Repository,
     domain: &DomainKeys,
     id: PackId,
-    dead: &HashSet<SessionId>,
+    (dead, groups, keeper): (&HashSet<SessionId>, &Groups, &ParityKeeper<'_>),
     adopted: &mut StoredPacks,
 ) -> Result<(), RepoError> {
     // A look at the header is enough for most: packs of other domains and of living sessions.
@@ -68,7 +76,8 @@ fn adopt_one(
         Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    if names::check_content_name(&id.0, &bytes).is_err() {
+    let (hash, sums) = hash_blocks(&bytes);
+    if hash != id.0 {
         return Ok(());
     }
     // The dead session may not have come to its fsync; putting what exists makes it durable.
@@ -76,7 +85,12 @@ fn adopt_one(
         Err(error) if error.kind != StoreErrorKind::AlreadyExists => return Err(error.into()),
         _ => {}
     }
-    adopted.adopt(id, view.len, view.header.prefix.class, view.table.records());
+    let class = view.header.prefix.class;
+    let is_protected = groups.of_pack(&id).any(|stored| stored.missing().next().is_none());
+    if !is_protected {
+        keeper.add(class, id, &bytes, sums)?;
+    }
+    adopted.adopt(id, view.len, class, view.table.records());
     Ok(())
 }
 

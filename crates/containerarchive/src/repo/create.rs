@@ -14,7 +14,8 @@ use crate::compress::Compression;
 use crate::crypto::{Argon2Params, KeyFile, Passphrase, RootKey, Signer, Suite, blake3_256};
 use crate::format::config::Config;
 use crate::format::names;
-use crate::format::signed::{Fact, Parity, Settings};
+use crate::format::parity_level::Parity;
+use crate::format::signed::{Fact, Settings};
 use crate::format::slot::{SlotPayload, SlotText};
 use crate::store::{Durability, Held, Store, StoreErrorKind};
 
@@ -38,6 +39,8 @@ pub struct CreateOptions<'a> {
     pub compression: Compression,
     /// When packs are finished.
     pub pack_size_bytes: u64,
+    /// How packs are protected.
+    pub parity: Parity,
 }
 
 /// Beginning of the names of locks that only init takes; no session has such a name.
@@ -53,6 +56,7 @@ impl Default for CreateOptions<'_> {
             chunking: ChunkParams::default(),
             compression: Compression::Auto,
             pack_size_bytes: DEFAULT_PACK_SIZE,
+            parity: Parity::default(),
         }
     }
 }
@@ -63,7 +67,7 @@ pub(super) fn default_settings(created: Timestamp) -> Settings {
         sequence: 0,
         compression: Compression::Auto,
         pack_size_bytes: DEFAULT_PACK_SIZE,
-        parity: Parity::Off,
+        parity: Parity::default(),
     }
 }
 
@@ -145,7 +149,7 @@ fn make(
         sequence: 1,
         compression: options.compression,
         pack_size_bytes: options.pack_size_bytes,
-        parity: Parity::Off,
+        parity: options.parity,
     };
     let record = RecordId(random_array(&*environment.random)?);
     let (name, bytes) = settings

@@ -119,6 +119,12 @@ pub enum RepoError {
         /// Why it could not commit under a new id.
         why: String,
     },
+    /// Another maintenance session runs.
+    #[error("another maintenance session is running: {holder}")]
+    Held {
+        /// What it does, and who runs it.
+        holder: String,
+    },
     /// Too many key slots.
     #[error("{location} has {count} key slots, more than the limit of {limit}")]
     TooManySlots {

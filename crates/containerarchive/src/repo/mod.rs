@@ -5,11 +5,13 @@ mod create;
 mod error;
 mod index;
 mod keyring;
+mod maintenance;
 mod manifests;
 mod objects;
 mod open;
 mod pack_reader;
 mod pack_writer;
+mod parity;
 mod publish;
 mod recipe;
 mod retired;
@@ -24,10 +26,15 @@ pub use create::{CreateOptions, NewCredential, create, is_leftover_of_init};
 pub use error::RepoError;
 pub use index::{ChunkPlace, Index};
 pub use keyring::{DomainKeys, KeyRing};
+pub use maintenance::Maintenance;
 pub use manifests::{Damage, LoadedManifest, Manifests, load_manifests, newest_of_domain};
 pub use open::{Credential, Environment, Locked, OpenOptions, Repository};
 pub use pack_reader::{PackReader, PackView};
 pub use pack_writer::{OpenPack, SealedPack};
+pub use parity::{
+    Groups, PackToProtect, ParityKeeper, ParityStore, Rebuilt, StoredGroup, merge_small_groups,
+    protect_packs, rebuild_pack, restore_shards,
+};
 pub use publish::StoredPacks;
 pub use recipe::{RecipeBuilder, RecipeReader};
 pub use retired::Retired;

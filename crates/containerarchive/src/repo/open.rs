@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::keyring::KeyRing;
 use super::objects::{list_replicated, read_replicated};
-use super::{RepoError, retired, slots};
+use super::{ParityStore, RepoError, retired, slots};
 use crate::base::limits::{MAX_JSON_BYTES, MAX_SMALL_JSON_BYTES};
 use crate::base::random::random_array;
 use crate::base::{
-    Clock, DomainId, Monitor, Pin, Pins, Problem, Randomness, RecordId, SessionId, SlotId, SystemClock,
-    SystemRandomness, Timestamp,
+    Clock, DomainId, Monitor, Pin, Pins, Problem, Randomness, RecordId, RepositoryId, SessionId, SlotId,
+    SystemClock, SystemRandomness, Timestamp,
 };
 use crate::crypto::{KeyFile, Passphrase, Suite, blake3_256};
 use crate::format::config::{Config, UnverifiedConfig};
@@ -77,6 +77,7 @@ pub struct Locked {
     environment: Environment,
     config: Vec<u8>,
     suite: Suite,
+    repository: RepositoryId,
 }
 
 /// A repository that was opened with a key.
@@ -105,10 +106,13 @@ impl Locked {
         environment: Environment,
         monitor: &dyn Monitor,
     ) -> Result<Self, RepoError> {
-        let parse =
-            |bytes: &[u8]| UnverifiedConfig::parse(bytes).map(|config| (bytes.to_vec(), config.suite()));
+        let parse = |bytes: &[u8]| {
+            UnverifiedConfig::parse(bytes).map(|config| (bytes.to_vec(), config.suite(), config.repository()))
+        };
         match read_replicated(&*store, &names::config(), MAX_SMALL_JSON_BYTES, monitor, parse) {
-            Ok(Some((config, suite))) => Ok(Self { store, environment, config, suite }),
+            Ok(Some((config, suite, repository))) => {
+                Ok(Self { store, environment, config, suite, repository })
+            }
             Ok(None) => Err(RepoError::NoRepository { location: store.location() }),
             Err(RepoError::Store(error)) if error.kind == StoreErrorKind::NotFound => {
                 Err(RepoError::NoRepository { location: store.location() })
@@ -121,6 +125,13 @@ impl Locked {
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.suite != Suite::Plain
+    }
+
+    /// The part of the repository that can be worked on without a key. What the config says is not to be trusted, and
+    /// need not be: packs and shards have their checksums.
+    #[must_use]
+    pub fn parity_store(&self) -> ParityStore<'_> {
+        ParityStore { store: &*self.store, suite: self.suite, repository: self.repository }
     }
 
     /// Opens with a passphrase, a key file, or nothing.
@@ -185,7 +196,7 @@ impl Locked {
 fn check_identity(
     location: &str,
     pin: &Pin,
-    repository: crate::base::RepositoryId,
+    repository: RepositoryId,
     is_encrypted: bool,
 ) -> Result<(), RepoError> {
     let rollback = |what: String| Err(RepoError::Rollback { location: location.to_owned(), what });

@@ -5,7 +5,7 @@ use super::{RepoError, Repository};
 use crate::base::limits::MAX_PACK_CHUNKS;
 use crate::base::{ChunkId, Kind, PackId, SessionId};
 use crate::compress::{Codec, Decompressor};
-use crate::crypto::{ObjectSecrets, TAG_LEN, blake3_256};
+use crate::crypto::{BlockSum, ObjectSecrets, TAG_LEN, hash_blocks};
 use crate::format::pack::{
     HEADER_LEN, PackHeader, Record, TRAILER_LEN, encode_tail, open_chunk, open_table, parse_trailer,
     seal_chunk, tail_len,
@@ -37,6 +37,8 @@ pub struct SealedPack {
     pub idx: Vec<u8>,
     /// Its records, padding included.
     pub records: Vec<Record>,
+    /// Checksums of its blocks.
+    pub sums: Vec<BlockSum>,
 }
 
 impl OpenPack {
@@ -145,9 +147,10 @@ fn seal(
     }
     let table = domain.table_secrets(&header)?;
     encode_tail(&table, &records, &mut bytes).map_err(sealing)?;
-    let id = PackId(blake3_256(&bytes));
+    let (hash, sums) = hash_blocks(&bytes);
+    let id = PackId(hash);
     let idx = idx::encode(id, &header, &bytes, tail_len(records.len()));
-    Ok((SealedPack { id, class, bytes, idx, records }, PackSecrets { chunks, table }))
+    Ok((SealedPack { id, class, bytes, idx, records, sums }, PackSecrets { chunks, table }))
 }
 
 fn sealing(error: FormatError) -> RepoError {

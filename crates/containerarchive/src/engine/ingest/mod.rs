@@ -17,12 +17,12 @@ use self::sources::Sources;
 use self::write::{ItemPlan, Write};
 use super::pipeline::{Counters, PACK_THREADS, Pool, Writer};
 use crate::base::limits::{MAX_ITEMS, MAX_JSON_BYTES, MAX_TAGS, MAX_TEXT_BYTES};
-use crate::base::{Monitor, NoPins, Pins, SessionId, Timestamp};
+use crate::base::{Monitor, NoPins, Pins, Problem, SessionId, Timestamp};
 use crate::chunk::Chunker;
 use crate::compress::Compressor;
 use crate::error::Error;
 use crate::format::manifest::{Item, Manifest, check_item_name, clashing_name, is_good_text};
-use crate::repo::{Index, RepoError, Repository, Session, adopt_packs};
+use crate::repo::{Index, ParityKeeper, RepoError, Repository, Session, adopt_packs, merge_small_groups};
 use crate::store::StoreErrorKind;
 
 /// Longest series that is made from item names.
@@ -138,6 +138,11 @@ pub fn ingest<'a>(
         done
     });
     let report = done?;
+    // The snapshot is there; this only saves space.
+    if let Err(error) = merge_small_groups(repository, domain_id) {
+        let text = format!("small parity groups could not be merged: {error}");
+        monitor.problem(&Problem::Warning { text });
+    }
     let seen = [(domain_id, report.manifest.id, report.manifest.committed_at)];
     repository.remember(options.pins, &seen, monitor);
     Ok(report)
@@ -222,7 +227,8 @@ fn run<'env>(
     describe: impl FnOnce(Vec<Item>, Counters) -> Manifest,
 ) -> Result<IngestReport, Error> {
     let repository = write.repository;
-    let adopted = match adopt_packs(repository, write.domain, &index, session.id, write.monitor) {
+    let keeper = ParityKeeper::new(repository, write.domain.id, session.id);
+    let adopted = match adopt_packs(repository, write.domain, &index, session.id, &keeper, write.monitor) {
         Ok(adopted) => adopted,
         Err(error) => {
             let _ = session.end(repository);
@@ -230,7 +236,8 @@ fn run<'env>(
         }
     };
     let domain = Arc::clone(write.domain);
-    let mut writer = Writer::new(repository, domain, session.id, index, adopted, packs, write.monitor);
+    let mut writer =
+        Writer::new(repository, domain, session.id, index, (keeper, adopted), packs, write.monitor);
     match write.all(&mut writer, sources, items) {
         Ok(items) => commit.run(session, writer.used_packs(), describe(items, writer.counters)),
         Err(error) => {

@@ -1,7 +1,7 @@
 //! Where chunks end: known ones are referred to, new ones go into packs, packs into the store, and segments name them.
 //! One thread owns a writer; packs are sealed and written by threads of their own, which mostly wait for the disk.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::{Pool, Ticket};
@@ -10,7 +10,7 @@ use crate::compress::{Codec, Compressor, ItemCompression};
 use crate::format::names;
 use crate::format::pack::Record;
 use crate::format::prefix::Class;
-use crate::repo::{DomainKeys, Index, OpenPack, RepoError, Repository, StoredPacks};
+use crate::repo::{DomainKeys, Index, OpenPack, ParityKeeper, RepoError, Repository, StoredPacks};
 use crate::store::StoreErrorKind;
 
 /// Packs that are sealed and written at once: while one waits for the disk to have it, the other is sealed and on its
@@ -20,6 +20,9 @@ pub(crate) const PACK_THREADS: usize = 2;
 /// Most bytes that are reserved for a pack before it grows to them. A buffer that doubles instead is copied on its way,
 /// and leaves holes in the heap.
 const MAX_RESERVED_BYTES: usize = 64 << 20;
+
+/// Chunks of packs that wait for their parity: a bound on memory, for packs of very small chunks.
+const MAX_WAITING_CHUNKS: usize = 1 << 20;
 
 /// What a writer counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,8 +53,13 @@ pub(crate) struct Writer<'env> {
     monitor: &'env dyn Monitor,
     /// Chunks that this session found new and that no segment names yet, wherever on their way they are.
     fresh: HashSet<ChunkId>,
-    /// Those of them that are in durable packs: the next segment names them.
+    /// Those of them that are in protected packs: the next segment names them.
     durable: Vec<ChunkId>,
+    keeper: Arc<ParityKeeper<'env>>,
+    /// Packs that are durable and whose parity is not.
+    waiting: HashMap<PackId, Written>,
+    /// Their chunks.
+    waiting_chunks: usize,
     data: OpenPack,
     structure: OpenPack,
     packs: Pool<'env, ()>,
@@ -72,7 +80,7 @@ impl<'env> Writer<'env> {
         domain: Arc<DomainKeys>,
         session: SessionId,
         index: Index,
-        adopted: StoredPacks,
+        (keeper, adopted): (ParityKeeper<'env>, StoredPacks),
         packs: Pool<'env, ()>,
         monitor: &'env dyn Monitor,
     ) -> Self {
@@ -84,6 +92,9 @@ impl<'env> Writer<'env> {
             monitor,
             fresh: HashSet::new(),
             durable: Vec::new(),
+            keeper: Arc::new(keeper),
+            waiting: HashMap::new(),
+            waiting_chunks: 0,
             data: OpenPack::new(Class::Data, new_buffer(repository)),
             structure: OpenPack::new(Class::Structure, Vec::new()),
             packs,
@@ -146,7 +157,25 @@ impl<'env> Writer<'env> {
         self.end_pack(Class::Data)?;
         self.end_pack(Class::Structure)?;
         self.wait_for_packs(0)?;
+        self.protect()?;
         self.publish()
+    }
+
+    /// Makes the parity of all packs durable that are.
+    fn protect(&mut self) -> Result<(), RepoError> {
+        self.keeper.close()?;
+        self.note_protected();
+        Ok(())
+    }
+
+    fn note_protected(&mut self) {
+        for id in self.keeper.take_protected() {
+            // What was adopted is protected here, too, and waits for nothing.
+            let Some(written) = self.waiting.remove(&id) else { continue };
+            self.waiting_chunks -= written.records.len();
+            self.stored.add(written.id, written.len, written.class, &written.records);
+            self.durable.extend(written.records.iter().map(|record| record.id));
+        }
     }
 
     /// Names what is durable in a segment: first of all what was adopted. It is a checkpoint, and this session, too,
@@ -173,8 +202,9 @@ impl<'env> Writer<'env> {
         let buffer = self.spare.pop().unwrap_or_else(|| new_buffer(self.repository));
         let pack = std::mem::replace(open, OpenPack::new(class, buffer));
         let (repository, domain, session) = (self.repository, Arc::clone(&self.domain), self.session);
-        self.in_flight
-            .push_back(self.packs.submit(move |()| seal_and_put(repository, &domain, session, pack)));
+        let keeper = Arc::clone(&self.keeper);
+        let put = move |(): &mut ()| seal_and_put(repository, &domain, session, &keeper, pack);
+        self.in_flight.push_back(self.packs.submit(put));
         Ok(())
     }
 
@@ -182,12 +212,16 @@ impl<'env> Writer<'env> {
     fn wait_for_packs(&mut self, left: usize) -> Result<(), RepoError> {
         while self.in_flight.len() > left {
             let Some(ticket) = self.in_flight.pop_front() else { break };
-            let written = ticket.redeem().unwrap_or(Err(RepoError::Worker))?;
+            let mut written = ticket.redeem().unwrap_or(Err(RepoError::Worker))?;
             self.counters.stored_bytes += written.len;
             self.used.insert(written.id);
-            self.stored.add(written.id, written.len, written.class, &written.records);
-            self.durable.extend(written.records.iter().map(|record| record.id));
-            self.spare.push(written.buffer);
+            self.spare.push(std::mem::take(&mut written.buffer));
+            self.waiting_chunks += written.records.len();
+            self.waiting.insert(written.id, written);
+        }
+        self.note_protected();
+        if self.waiting_chunks >= MAX_WAITING_CHUNKS {
+            self.protect()?;
         }
         if self.stored.wants_segment() {
             self.publish()?;
@@ -205,15 +239,21 @@ impl<'env> Writer<'env> {
         // Packs still in flight are waited for, so that none appears after its removal.
         while let Some(ticket) = self.in_flight.pop_front() {
             if let Some(Ok(written)) = ticket.redeem() {
-                self.stored.add(written.id, written.len, written.class, &written.records);
+                self.waiting.insert(written.id, written);
             }
         }
-        if !is_full && self.stored.publish(self.repository, &self.domain, self.session).is_ok() {
+        let is_kept = !is_full && self.keeper.close().is_ok();
+        self.note_protected();
+        if is_kept && self.stored.publish(self.repository, &self.domain, self.session).is_ok() {
             return;
         }
-        for id in self.stored.private() {
+        let packs: HashSet<PackId> = self.waiting.keys().copied().chain(self.stored.private()).collect();
+        // What cannot be deleted now is found by prune.
+        for id in self.keeper.shards_of_only(&packs) {
+            let _ = self.repository.store.delete(&names::shard(id));
+        }
+        for id in packs {
             for name in [names::idx(id), names::pack(id)] {
-                // What cannot be deleted now is found by prune.
                 let _ = self.repository.store.delete(&name);
             }
         }
@@ -232,6 +272,7 @@ fn seal_and_put(
     repository: &Repository,
     domain: &DomainKeys,
     session: SessionId,
+    keeper: &ParityKeeper<'_>,
     pack: OpenPack,
 ) -> Result<Written, RepoError> {
     let sealed = repository.seal_pack(pack, domain, session)?;
@@ -243,5 +284,10 @@ fn seal_and_put(
         }
         other => other?,
     };
+    keeper.add(sealed.class, sealed.id, &sealed.bytes, sealed.sums).inspect_err(|error| {
+        if matches!(error, RepoError::Store(error) if error.kind == StoreErrorKind::Full) {
+            let _ = repository.store.delete(&names::pack(sealed.id));
+        }
+    })?;
     Ok(Written { id: sealed.id, len, class: sealed.class, records: sealed.records, buffer: sealed.bytes })
 }

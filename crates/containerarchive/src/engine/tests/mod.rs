@@ -2,6 +2,7 @@
 
 mod damage;
 mod failures;
+mod parity;
 mod power;
 mod pruner;
 mod recipes;

@@ -15,6 +15,7 @@ use crate::engine::{
     ingest, restore, snapshots,
 };
 use crate::error::Error;
+use crate::format::parity_level::Parity;
 use crate::format::slot::Capability;
 use crate::repo::{
     CreateOptions, Credential, Environment, Locked, NewCredential, OpenOptions, RepoError, Repository,
@@ -36,6 +37,7 @@ pub(super) struct Lab {
     pub(super) chunking: ChunkParams,
     pub(super) compression: Compression,
     pub(super) pack_size_bytes: u64,
+    pub(super) parity: Parity,
     pub(super) threads: usize,
 }
 
@@ -59,6 +61,7 @@ impl Lab {
             chunking: small_chunks(),
             compression: Compression::Auto,
             pack_size_bytes: 64 << 10,
+            parity: Parity::Groups { members: 4, shards: 2 },
             threads: 1,
         }
     }
@@ -79,6 +82,7 @@ impl Lab {
             chunking: self.chunking,
             compression: self.compression,
             pack_size_bytes: self.pack_size_bytes,
+            parity: self.parity,
         };
         create(&self.store, &self.environment, &options, pins, &SilentMonitor).map(|_| ())
     }

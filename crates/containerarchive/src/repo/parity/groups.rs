@@ -1,0 +1,163 @@
+//! The groups of a repository, as their shards tell.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{ParityStore, if_readable};
+use crate::base::{GroupId, PackId, ShardId, Timestamp};
+use crate::format::names;
+use crate::format::shard::{Group, Layout, MAX_FRONT_LEN, RowSums, TRAILER_LEN, parse_trailer, record_len};
+use crate::repo::RepoError;
+
+/// A group and those of its shards that are there.
+#[derive(Debug, Clone)]
+pub struct StoredGroup {
+    /// What the shards say of it.
+    pub group: Group,
+    /// Its shards by their numbers, where there are any; whether their rows are intact is not known yet.
+    pub shards: Vec<Option<ShardId>>,
+}
+
+impl StoredGroup {
+    /// Shards that are there.
+    pub fn present(&self) -> impl Iterator<Item = (u8, ShardId)> {
+        self.shards.iter().enumerate().filter_map(|(number, id)| Some((number as u8, (*id)?)))
+    }
+
+    /// Numbers of the shards that are missing.
+    pub fn missing(&self) -> impl Iterator<Item = u8> {
+        self.shards.iter().enumerate().filter(|(_, id)| id.is_none()).map(|(number, _)| number as u8)
+    }
+
+    /// Where the parts of its shards are.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.group.layout()
+    }
+
+    /// The checksums of a row, from whichever copy is intact.
+    ///
+    /// # Errors
+    /// The store failed. `Ok(None)`: no copy is intact.
+    pub fn row_sums(&self, site: ParityStore<'_>, row: u32) -> Result<Option<RowSums>, RepoError> {
+        let mut bytes = vec![0; record_len(self.group.members.len(), self.group.shards.into())];
+        let places = self.layout().records(row);
+        for (_, id) in self.present() {
+            for offset in places {
+                if if_readable(site.store.get_range(&names::shard(id), offset, &mut bytes))?.is_some()
+                    && let Ok(sums) = self.group.parse_record(row, &bytes)
+                {
+                    return Ok(Some(sums));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// All groups of a repository.
+#[derive(Debug, Default)]
+pub struct Groups {
+    groups: Vec<StoredGroup>,
+    of_pack: HashMap<PackId, Vec<usize>>,
+    /// Shards that say nothing of a group any more, and why.
+    pub unreadable: Vec<(ShardId, String)>,
+    /// Shards whose group and number another one has as well.
+    pub surplus: Vec<ShardId>,
+}
+
+impl Groups {
+    /// Reads the fronts of all shards: some kilobytes of each.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn load(site: ParityStore<'_>) -> Result<Self, RepoError> {
+        let ids = list_shards(site)?.into_iter().map(|(_, id)| id).collect();
+        Self::read(site, ids)
+    }
+
+    /// Reads the fronts of the newest shards only: for looking at what was written lately without reading all.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn load_newest(site: ParityStore<'_>, count: usize) -> Result<Self, RepoError> {
+        let mut listed = list_shards(site)?;
+        listed.sort_unstable();
+        let ids = listed.into_iter().rev().take(count).map(|(_, id)| id).collect();
+        Self::read(site, ids)
+    }
+
+    fn read(site: ParityStore<'_>, mut ids: Vec<ShardId>) -> Result<Self, RepoError> {
+        ids.sort_unstable();
+        let mut found: BTreeMap<GroupId, StoredGroup> = BTreeMap::new();
+        let mut groups = Self::default();
+        for id in ids {
+            match read_front(site, id)? {
+                None => {}
+                Some(Err(why)) => groups.unreadable.push((id, why)),
+                Some(Ok((number, group))) => {
+                    let shards = vec![None; group.shards.into()];
+                    let stored =
+                        found.entry(group.id).or_insert_with(|| StoredGroup { group: group.clone(), shards });
+                    if stored.group != group {
+                        let why = "it says something else of its group than another shard".to_owned();
+                        groups.unreadable.push((id, why));
+                    } else if stored.shards[usize::from(number)].is_some() {
+                        groups.surplus.push(id);
+                    } else {
+                        stored.shards[usize::from(number)] = Some(id);
+                    }
+                }
+            }
+        }
+        groups.groups = found.into_values().collect();
+        for (place, stored) in groups.groups.iter().enumerate() {
+            for member in &stored.group.members {
+                groups.of_pack.entry(member.pack).or_default().push(place);
+            }
+        }
+        Ok(groups)
+    }
+
+    /// All groups, in order of their ids.
+    #[must_use]
+    pub fn all(&self) -> &[StoredGroup] {
+        &self.groups
+    }
+
+    /// The groups that a pack is a member of; after a crash there may be two.
+    pub fn of_pack(&self, pack: &PackId) -> impl Iterator<Item = &StoredGroup> {
+        self.of_pack.get(pack).into_iter().flatten().map(|place| &self.groups[*place])
+    }
+}
+
+fn list_shards(site: ParityStore<'_>) -> Result<Vec<(Timestamp, ShardId)>, RepoError> {
+    let mut listed = Vec::new();
+    site.store.list(names::PARITY, &mut |entry| {
+        listed.extend(names::id_of::<ShardId>(&entry.name, "par").map(|id| (entry.modified, id)));
+    })?;
+    Ok(listed)
+}
+
+/// The front of a shard, from its beginning or its end. `None`: it is gone.
+fn read_front(site: ParityStore<'_>, id: ShardId) -> Result<Option<Result<(u8, Group), String>>, RepoError> {
+    let name = names::shard(id);
+    let Some(len) = site.store.head(&name)? else { return Ok(None) };
+    let parse = |bytes: &[u8]| Group::parse_front(bytes, site.suite, site.repository);
+    let mut bytes = vec![0; len.min(MAX_FRONT_LEN as u64) as usize];
+    let why = match if_readable(site.store.get_range(&name, 0, &mut bytes))? {
+        None => "it cannot be read".to_owned(),
+        Some(()) => match parse(&bytes) {
+            Ok(front) => return Ok(Some(Ok(front))),
+            Err(error) => error.to_string(),
+        },
+    };
+    let mut trailer = [0; TRAILER_LEN];
+    let Some(end) = len.checked_sub(TRAILER_LEN as u64) else { return Ok(Some(Err(why))) };
+    let second = if_readable(site.store.get_range(&name, end, &mut trailer))?
+        .and_then(|()| parse_trailer(trailer).ok())
+        .and_then(|front_len| Some((end.checked_sub(front_len as u64)?, front_len)));
+    let Some((offset, front_len)) = second else { return Ok(Some(Err(why))) };
+    bytes.resize(front_len, 0);
+    let read = if_readable(site.store.get_range(&name, offset, &mut bytes))?;
+    Ok(Some(read.and_then(|()| parse(&bytes).ok()).ok_or(why)))
+}

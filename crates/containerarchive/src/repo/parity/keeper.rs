@@ -1,0 +1,186 @@
+//! The open groups of a writer: each pack that it stores takes the next column, and its bytes are added to the shards
+//! while they are in memory, so that no pack is read again (DESIGN: W3, parity is durable before a segment names a pack).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::encode::{PackToProtect, protect_packs, write_shards};
+use super::shards::{MAX_ROW_BYTES, ShardRows};
+use crate::base::random::random_array;
+use crate::base::{DomainId, GroupId, PackId, SessionId, ShardId};
+use crate::crypto::{BLOCK_LEN, BlockSum};
+use crate::format::parity_level::Parity;
+use crate::format::prefix::Class;
+use crate::format::shard::{Group, Member, front_len, record_len};
+use crate::parity::MAX_COLUMNS;
+use crate::repo::{RepoError, Repository};
+
+/// Builds the parity of what one session writes. Data and structure go to groups of their own: their packs differ in
+/// length, and a shard is as long as the longest member.
+pub struct ParityKeeper<'a> {
+    repository: &'a Repository,
+    domain: DomainId,
+    session: SessionId,
+    data: Mutex<OpenGroup>,
+    structure: Mutex<OpenGroup>,
+    protected: Mutex<Vec<PackId>>,
+    shards: Mutex<Vec<(ShardId, Vec<PackId>)>>,
+}
+
+/// Members whose shards are not written yet.
+#[derive(Default)]
+struct OpenGroup {
+    members: Vec<Member>,
+    sums: Vec<Vec<BlockSum>>,
+    /// Rows of all shards; `None` before the first member, and when they would take too much memory: then the members are
+    /// read again when the group closes.
+    rows: Option<ShardRows>,
+    is_too_large: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> ParityKeeper<'a> {
+    /// A keeper for the packs of a session.
+    #[must_use]
+    pub fn new(repository: &'a Repository, domain: DomainId, session: SessionId) -> Self {
+        Self {
+            repository,
+            domain,
+            session,
+            data: Mutex::default(),
+            structure: Mutex::default(),
+            protected: Mutex::default(),
+            shards: Mutex::default(),
+        }
+    }
+
+    fn open_group(&self, class: Class) -> MutexGuard<'_, OpenGroup> {
+        lock(if class == Class::Data { &self.data } else { &self.structure })
+    }
+
+    /// Adds a pack that is durable. Closes its group when that is full. May be called from several threads.
+    ///
+    /// # Errors
+    /// The store failed; the pack is not protected then.
+    pub fn add(&self, class: Class, id: PackId, bytes: &[u8], sums: Vec<BlockSum>) -> Result<(), RepoError> {
+        let Parity::Groups { members: most, shards } = self.repository.settings.parity else {
+            lock(&self.protected).push(id);
+            return Ok(());
+        };
+        let mut open = self.open_group(class);
+        let column = match open.members.last() {
+            Some(last) => (usize::from(last.column) + 1) % MAX_COLUMNS,
+            // A random start, so that small groups mostly have different columns and can be merged.
+            None => {
+                usize::from(u16::from_le_bytes(random_array(&*self.repository.environment.random)?))
+                    % MAX_COLUMNS
+            }
+        } as u8;
+        let member = Member { pack: id, len: bytes.len() as u64, first_row: 0, column };
+        open.add(member, bytes, sums, shards, most, self.repository.settings.pack_size_bytes);
+        if open.members.len() >= usize::from(most) {
+            self.close_group(class, &mut open, shards)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the shards of all open groups.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn close(&self) -> Result<(), RepoError> {
+        let Parity::Groups { shards, .. } = self.repository.settings.parity else { return Ok(()) };
+        for class in [Class::Data, Class::Structure] {
+            self.close_group(class, &mut self.open_group(class), shards)?;
+        }
+        Ok(())
+    }
+
+    fn close_group(&self, class: Class, open: &mut OpenGroup, shards: u8) -> Result<(), RepoError> {
+        if open.members.is_empty() {
+            return Ok(());
+        }
+        let packs: Vec<PackId> = open.members.iter().map(|member| member.pack).collect();
+        let site = self.repository.parity_store();
+        let id = GroupId(random_array(&*self.repository.environment.random)?);
+        let written = match open.rows.as_mut().filter(|_| !open.is_too_large) {
+            Some(rows) => {
+                let mut order: Vec<usize> = (0..open.members.len()).collect();
+                order.sort_unstable_by_key(|place| open.members[*place].column);
+                let group = Group {
+                    id,
+                    class,
+                    domain: self.domain,
+                    session: self.session,
+                    suite: site.suite,
+                    repository: site.repository,
+                    shards,
+                    rows: open.members.iter().map(Member::blocks).max().unwrap_or(0),
+                    members: order.iter().map(|place| open.members[*place]).collect(),
+                };
+                let sums: Vec<_> = order.iter().map(|place| std::mem::take(&mut open.sums[*place])).collect();
+                write_shards(site, &group, &sums, rows)?
+            }
+            None => {
+                let packs = open.members.iter().map(|member| PackToProtect {
+                    pack: member.pack,
+                    len: member.len,
+                    column: member.column,
+                });
+                let place = (class, self.domain, self.session);
+                protect_packs(site, id, place, shards, packs.collect())?
+            }
+        };
+        open.members.clear();
+        open.sums.clear();
+        open.is_too_large = false;
+        if let Some(rows) = &mut open.rows {
+            rows.clear();
+        }
+        lock(&self.shards).extend(written.into_iter().map(|shard| (shard, packs.clone())));
+        lock(&self.protected).extend(packs);
+        Ok(())
+    }
+
+    /// Packs that became protected since this was asked last. Without parity: all that were added.
+    pub fn take_protected(&self) -> Vec<PackId> {
+        std::mem::take(&mut *lock(&self.protected))
+    }
+
+    /// Shards that protect nothing but these packs.
+    pub fn shards_of_only(&self, packs: &std::collections::HashSet<PackId>) -> Vec<ShardId> {
+        let shards = lock(&self.shards);
+        let of_only =
+            |(_, members): &&(ShardId, Vec<PackId>)| members.iter().all(|pack| packs.contains(pack));
+        shards.iter().filter(of_only).map(|(shard, _)| *shard).collect()
+    }
+}
+
+impl OpenGroup {
+    fn add(
+        &mut self,
+        member: Member,
+        bytes: &[u8],
+        sums: Vec<BlockSum>,
+        shards: u8,
+        most: u8,
+        pack_size: u64,
+    ) {
+        let rows = self.rows.get_or_insert_with(|| {
+            // Packs end up to a chunk behind their size; a little more does no harm.
+            let expected_rows = (pack_size as usize).div_ceil(BLOCK_LEN) + 64;
+            let room = front_len(most.into()) + expected_rows * record_len(most.into(), shards.into());
+            ShardRows::new((0..shards).collect(), room)
+        });
+        self.is_too_large |= rows.bytes_with(member.blocks()) > MAX_ROW_BYTES;
+        if self.is_too_large {
+            self.rows = None;
+        } else {
+            rows.add(member.column, 0, bytes);
+        }
+        self.members.push(member);
+        self.sums.push(sums);
+    }
+}
