@@ -47,7 +47,7 @@ pub use format::parity_level::Parity;
 pub use format::slot::Capability;
 pub use host::{CapturedCommand, FilePins};
 pub use repo::{
-    CreateOptions, Credential, Environment, LoadedManifest, Locked, NewCredential, OpenOptions, RepoError,
-    Repository, SessionState, SessionView, SlotView, add_slot, create, list_slots, remove_slot,
+    CreateOptions, Credential, Environment, LoadedManifest, Locked, MendedPack, NewCredential, OpenOptions,
+    RepoError, Repository, SessionState, SessionView, SlotView, add_slot, create, list_slots, remove_slot,
 };
 pub use store::{LocalStore, MemoryStore, Store};

@@ -67,7 +67,7 @@ fn check(repository: &Repository, expected: &[Value], monitor: &RecordingMonitor
         for item in items {
             let name = item["name"].as_str().unwrap();
             let mut content = Vec::new();
-            let options = RestoreOptions { item: Some(name), threads: 1 };
+            let options = RestoreOptions { item: Some(name), threads: 1, heal: false };
             restore(repository, loaded, RestoreTarget::Stream(&mut content), &options, monitor).unwrap();
             assert_eq!(content.len() as u64, item["size"].as_u64().unwrap(), "{name}");
             assert_eq!(sha256(&content), item["sha256"].as_str().unwrap(), "{name}");

@@ -234,6 +234,9 @@ pub(crate) struct RestoreArgs {
     /// Replace files that are there
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Write what had to be mended back into the repository
+    #[arg(long, env = "CONTAINERARCHIVE_HEAL", value_parser = BoolishValueParser::new())]
+    pub(crate) heal: bool,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
 }

@@ -13,7 +13,7 @@ use crate::args::RestoreArgs;
 use crate::context::Context;
 use crate::documents::Document;
 use crate::failure::{Failure, Outcome};
-use crate::ui::{Printable, Table, count, size};
+use crate::ui::{Printable, Table, Terminal, count, size};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,6 +23,8 @@ struct Content<'a> {
     items: Vec<RestoredItem<'a>>,
     /// Chunks whose first copy was damaged.
     mended: u64,
+    mended_packs: Vec<String>,
+    healed_packs: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -41,7 +43,8 @@ pub(super) fn run(context: &Context<'_>, arguments: &RestoreArgs) -> Outcome {
     }
     let snapshot = found.find(&arguments.snapshot, &filter)?;
     let manifest = &snapshot.manifest;
-    let options = RestoreOptions { item: arguments.item.as_deref(), threads: context.threads };
+    let options =
+        RestoreOptions { item: arguments.item.as_deref(), threads: context.threads, heal: arguments.heal };
     let is_stream = arguments.to == Path::new("-");
     // A line that is drawn again and again would stand in the middle of the content.
     if !is_stream || !io::stdout().is_terminal() {
@@ -58,10 +61,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &RestoreArgs) -> Outcome {
         restore(&repository, snapshot, target, &options, terminal)?
     };
     terminal.complete_progress();
-    if report.mended_chunks > 0 {
-        let chunks = count(report.mended_chunks, "damaged chunk");
-        terminal.warn(&format!("{chunks} came from another copy; what was restored is right"));
-    }
+    warn_of_mended(terminal, &report);
     if terminal.is_json() {
         let document = Document::new(
             "containerarchive/restore/1",
@@ -80,6 +80,22 @@ pub(super) fn run(context: &Context<'_>, arguments: &RestoreArgs) -> Outcome {
     terminal.print(&text(manifest, &report, &arguments.to))
 }
 
+/// What was restored is right; the repository is not.
+fn warn_of_mended(terminal: &Terminal, report: &RestoreReport) {
+    if report.mended_chunks == 0 && report.mended_packs.is_empty() {
+        return;
+    }
+    let chunks = count(report.mended_chunks, "damaged chunk");
+    let healed = report.healed_packs.len();
+    let next = if healed > 0 && healed == report.mended_packs.len() {
+        "the packs were written back".to_owned()
+    } else {
+        "the repository is still damaged: run 'containerarchive repair'".to_owned()
+    };
+    terminal
+        .warn(&format!("{chunks} came from another copy or from parity; what was restored is right; {next}"));
+}
+
 fn bytes_of(manifest: &Manifest, item: Option<&str>) -> u64 {
     let wanted = manifest.items.iter().filter(|candidate| item.is_none_or(|name| candidate.name == name));
     wanted.map(|item| item.size).sum()
@@ -91,6 +107,8 @@ fn content<'a>(manifest: &Manifest, report: &'a RestoreReport, to: &Path) -> Con
         to: to.display().to_string(),
         items: report.items.iter().map(|(name, size)| RestoredItem { name, size: *size }).collect(),
         mended: report.mended_chunks,
+        mended_packs: report.mended_packs.iter().map(|mended| mended.pack.to_hex()).collect(),
+        healed_packs: report.healed_packs.iter().map(|pack| pack.to_hex()).collect(),
     }
 }
 

@@ -6,15 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::pipeline::{Pool, Ticket};
-use crate::base::{ChunkHash, ChunkId, Kind, Monitor, Problem, Progress};
+use crate::base::{ChunkHash, ChunkId, Kind, Monitor, PackId, Problem, Progress};
 use crate::error::Error;
 use crate::format::manifest::{Item, Manifest};
 use crate::format::node::LeafEntry;
 use crate::format::{FormatError, names};
 use crate::host::TargetFolder;
 use crate::repo::{
-    ChunkPlace, DomainKeys, Index, LoadedManifest, PackReader, PackView, RecipeReader, RepoError, Repository,
-    Session,
+    ChunkPlace, DomainKeys, Index, LoadedManifest, MendedPack, PackReader, PackView, RecipeReader, RepoError,
+    Repository, Session,
 };
 
 /// Stored bytes that one read brings at most, single larger chunks apart.
@@ -48,6 +48,8 @@ pub struct RestoreOptions<'a> {
     pub item: Option<&'a str>,
     /// Worker threads; 1 runs everything in the caller.
     pub threads: usize,
+    /// Write packs back that had to be mended.
+    pub heal: bool,
 }
 
 /// What was restored.
@@ -55,8 +57,12 @@ pub struct RestoreOptions<'a> {
 pub struct RestoreReport {
     /// Name and bytes of each item.
     pub items: Vec<(String, u64)>,
-    /// Chunks whose first copy was damaged and that came from another one.
+    /// Chunks whose first copy was damaged and that came from another one, or from parity.
     pub mended_chunks: u64,
+    /// Packs of which something was computed from parity.
+    pub mended_packs: Vec<MendedPack>,
+    /// Those of them that were written back.
+    pub healed_packs: Vec<PackId>,
 }
 
 /// Restores a snapshot, or one item of it.
@@ -92,8 +98,10 @@ pub fn restore(
             mended_chunks: 0,
             planning_error: None,
         };
-        let items = run.items(&items, target)?;
-        Ok(RestoreReport { items, mended_chunks: run.mended_chunks })
+        let items = run.items(&items, target);
+        // Also an error later on does not make it less worth knowing.
+        let (mended_packs, healed_packs) = run.report_mended(options.heal);
+        Ok(RestoreReport { items: items?, mended_chunks: run.mended_chunks, mended_packs, healed_packs })
     });
     if let Some(session) = session
         && let Err(error) = session.end(repository)
@@ -389,7 +397,52 @@ impl<'env> Restore<'env> {
                 return Ok(plain);
             }
         }
+        if let Some(plain) = self.read_rebuilt(place)? {
+            self.mended_chunks += 1;
+            return Ok(plain);
+        }
         Err(error)
+    }
+
+    /// A chunk from its pack as parity gives it; authenticated like any other.
+    fn read_rebuilt(&mut self, place: &ChunkPlace) -> Result<Option<Vec<u8>>, RepoError> {
+        let Some(pack) = self.index.mend_pack(self.repository, place.view.id)? else { return Ok(None) };
+        let start = usize::try_from(place.offset).unwrap_or(usize::MAX);
+        let stored = pack.bytes.get(start..).and_then(|rest| rest.get(..place.record.stored_len as usize));
+        let Some(stored) = stored else { return Ok(None) };
+        let mut plain = Vec::new();
+        let chunk = std::iter::once((place.slot, &place.record));
+        let reader = &mut self.opener.reader;
+        let (_, error) =
+            reader.open_run(&place.view, place.record.id.kind, chunk, &mut stored.to_vec(), &mut plain);
+        Ok(error.is_none().then_some(plain))
+    }
+
+    /// Tells what came from parity, and writes it back if that was asked for.
+    fn report_mended(&mut self, heal: bool) -> (Vec<MendedPack>, Vec<PackId>) {
+        let Some(mender) = self.index.mender() else { return (Vec::new(), Vec::new()) };
+        let mended = mender.mended();
+        for pack in &mended {
+            let mut text = format!(
+                "{} of its blocks were damaged or missing and were computed from parity",
+                pack.mended_blocks
+            );
+            if pack.lost_blocks > 0 {
+                text.push_str(&format!("; {} could not be", pack.lost_blocks));
+            }
+            self.monitor.problem(&Problem::Mended { object: names::pack(pack.pack).to_string(), text });
+        }
+        if !heal || mended.is_empty() {
+            return (mended, Vec::new());
+        }
+        match mender.write_back(self.repository) {
+            Ok(healed) => (mended, healed),
+            Err(error) => {
+                let text = format!("what was mended could not be written back: {error}");
+                self.monitor.problem(&Problem::Warning { text });
+                (mended, Vec::new())
+            }
+        }
     }
 }
 

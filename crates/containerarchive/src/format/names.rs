@@ -145,6 +145,12 @@ pub fn replica(original: &ObjectName) -> ObjectName {
     name(&format!("{REPLICAS}/{original}"))
 }
 
+/// `quarantine/<name>`, in one component
+#[must_use]
+pub fn quarantined(original: &ObjectName) -> ObjectName {
+    name(&format!("{QUARANTINE}/{}", original.as_str().replace('/', ".")))
+}
+
 /// The id in the last component of a name, if it has this extension.
 #[must_use]
 pub fn id_of<T: FromStr>(name: &ObjectName, extension: &str) -> Option<T> {

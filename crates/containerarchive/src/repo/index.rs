@@ -9,7 +9,7 @@ use super::keyring::DomainKeys;
 use super::pack_reader::PackView;
 use super::retired::Retired;
 use super::segment_reader::{Pages, SegmentReader};
-use super::{RepoError, Repository};
+use super::{Mender, Rebuilt, RepoError, Repository};
 use crate::base::{ChunkId, Kind, Monitor, PackId, Problem, SegmentId};
 use crate::format::names;
 use crate::format::pack::{HEADER_LEN, PackHeader, Record};
@@ -46,6 +46,8 @@ pub struct Index {
     views: ViewCache,
     /// Packs that are missing or damaged.
     bad: HashMap<PackId, String>,
+    /// Of a reader: rebuilds packs whose tables are lost. A writer stores again what is damaged.
+    mender: Option<Mender>,
     last: Option<(Arc<PackView>, u32)>,
 }
 
@@ -109,6 +111,7 @@ impl Index {
             pages: PageCache(LruCache::unbounded()),
             views: ViewCache { views: LruCache::unbounded(), records: 0 },
             bad: HashMap::new(),
+            mender: None,
             last: None,
         };
         index.reload(repository, monitor)?;
@@ -336,11 +339,40 @@ impl Index {
                 Ok(Some(view))
             }
             Err(error) if error.is_useless() => {
+                if let Some(bytes) = self.mend_pack(repository, pack)?
+                    && let Ok(view) = repository.view_bytes(pack, &bytes.bytes, &self.domain)
+                {
+                    let view = Arc::new(view);
+                    self.views.put(&view);
+                    return Ok(Some(view));
+                }
                 self.bad.insert(pack, error.to_string());
                 Ok(None)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The bytes of a damaged or missing pack, from parity; see [`Mender::pack`]. Nothing for writers.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn mend_pack(
+        &mut self,
+        repository: &Repository,
+        pack: PackId,
+    ) -> Result<Option<Arc<Rebuilt>>, RepoError> {
+        self.mender.as_mut().map_or(Ok(None), |mender| mender.pack(repository, pack))
+    }
+
+    /// For readers: damaged packs are rebuilt in memory from now on.
+    pub fn mend(&mut self) {
+        self.mender = Some(Mender::default());
+    }
+
+    /// What rebuilds packs, of a reader.
+    pub fn mender(&mut self) -> Option<&mut Mender> {
+        self.mender.as_mut()
     }
 
     /// Whether retire records name the pack.

@@ -14,6 +14,7 @@ mod pack_writer;
 mod parity;
 mod publish;
 mod recipe;
+mod replace;
 mod retired;
 mod segment_reader;
 mod session;
@@ -32,11 +33,12 @@ pub use open::{Credential, Environment, Locked, OpenOptions, Repository};
 pub use pack_reader::{PackReader, PackView};
 pub use pack_writer::{OpenPack, SealedPack};
 pub use parity::{
-    Groups, PackToProtect, ParityKeeper, ParityStore, Rebuilt, StoredGroup, merge_small_groups,
-    protect_packs, rebuild_pack, restore_shards,
+    Groups, MendedPack, Mender, PackToProtect, ParityKeeper, ParityStore, Rebuilt, StoredGroup,
+    merge_small_groups, protect_packs, rebuild_pack, restore_shards,
 };
 pub use publish::StoredPacks;
 pub use recipe::{RecipeBuilder, RecipeReader};
+pub use replace::{replace, set_aside};
 pub use retired::Retired;
 pub use session::{Committed, Session};
 pub use session_list::{SessionState, SessionView, list_sessions};

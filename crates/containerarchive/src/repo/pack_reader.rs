@@ -77,6 +77,22 @@ impl Repository {
         self.open_view(id, len, header, &table, domain).map_err(damaged)
     }
 
+    /// Reads a pack's table from the pack's bytes.
+    ///
+    /// # Errors
+    /// The pack is damaged, or of another domain.
+    pub fn view_bytes(&self, id: PackId, bytes: &[u8], domain: &DomainKeys) -> Result<PackView, RepoError> {
+        let damaged = |source| RepoError::format(&names::pack(id), source);
+        let short = || damaged(FormatError::broken("R-PACK-4", "it is cut short"));
+        let header = bytes.first_chunk::<HEADER_LEN>().ok_or_else(short)?;
+        let header = PackHeader::parse(header, self.config.suite, self.config.repository).map_err(damaged)?;
+        let (rest, trailer) = bytes.split_last_chunk::<TRAILER_LEN>().ok_or_else(short)?;
+        let table_len = parse_trailer(*trailer, bytes.len() as u64).map_err(damaged)?;
+        let table =
+            rest.len().checked_sub(table_len).and_then(|start| rest.get(start..)).ok_or_else(short)?;
+        self.open_view(id, bytes.len() as u64, header, table, domain).map_err(damaged)
+    }
+
     /// Reads a pack's table from its index file, if there is an intact one.
     #[must_use]
     pub fn view_index(&self, id: PackId, domain: &DomainKeys) -> Option<PackView> {

@@ -118,7 +118,10 @@ impl Session {
         let index = Retired::read_for_reader(repository, monitor)
             .and_then(|retired| Index::load(repository, domain, retired, monitor));
         match (index, session) {
-            (Ok(index), session) => Ok((session, index)),
+            (Ok(mut index), session) => {
+                index.mend();
+                Ok((session, index))
+            }
             (Err(error), session) => {
                 if let Some(session) = session {
                     let _ = session.end(repository);

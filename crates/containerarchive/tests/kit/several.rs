@@ -112,7 +112,7 @@ fn read_one(repository: &Repository, id: SessionId) -> Result<Vec<u8>, Error> {
     let found = list(repository).0;
     let loaded = found.find(&Selector::Prefix(id.to_hex()), &Filter::default())?;
     let mut content = Vec::new();
-    let options = RestoreOptions { item: None, threads: 1 };
+    let options = RestoreOptions { item: None, threads: 1, heal: false };
     restore(repository, loaded, RestoreTarget::Stream(&mut content), &options, &SilentMonitor)?;
     Ok(content)
 }

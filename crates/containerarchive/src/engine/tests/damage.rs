@@ -8,6 +8,7 @@ use crate::base::ObjectName;
 use crate::base::monitor::RecordingMonitor;
 use crate::chunk::ChunkParams;
 use crate::error::Error;
+use crate::format::parity_level::Parity;
 use crate::store::{MemoryStore, Store};
 
 /// What a damaged repository may do.
@@ -32,6 +33,8 @@ fn subject(encrypted: bool) -> Subject {
     let store = Arc::new(MemoryStore::new());
     let mut lab = Lab::new(Arc::<MemoryStore>::clone(&store), encrypted, 5);
     lab.chunking = ChunkParams::new(64, 256, 1024).unwrap();
+    // Nothing is mended here: each way of damage must be noticed.
+    lab.parity = Parity::Off;
     lab.create().unwrap();
     let (a, b) = (sql(1, 3000), noise(2, 1500));
     let mut ids = Vec::new();

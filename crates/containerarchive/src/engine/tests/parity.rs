@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::support::{Lab, noise};
-use crate::base::PackId;
+use crate::base::monitor::RecordingMonitor;
+use crate::base::{NoPins, PackId, Problem};
 use crate::crypto::BLOCK_LEN;
+use crate::engine::{Filter, RestoreOptions, RestoreTarget, Selector, restore, snapshots};
 use crate::format::names;
 use crate::format::parity_level::Parity;
 use crate::repo::{Groups, Repository, rebuild_pack};
@@ -60,5 +62,55 @@ fn each_pack_of_an_ingest_is_protected_and_any_lost_ones_come_back() {
                 assert!(!rebuilt.is_whole && !rebuilt.lost_blocks.is_empty());
             }
         }
+    }
+}
+
+/// Everything below packs/data as it is, for comparing what a healing restore wrote back.
+fn bytes_of_packs(store: &MemoryStore) -> Vec<(String, Vec<u8>)> {
+    let names = store.names().into_iter().filter(|name| name.file_name().ends_with(".pack"));
+    names.map(|name| (name.to_string(), store.get(&name, u64::MAX).unwrap())).collect()
+}
+
+#[test]
+fn a_restore_mends_what_it_meets_and_writes_it_back_if_asked() {
+    for encrypted in [false, true] {
+        let (lab, store) = lab(encrypted, 4, 2, 2);
+        let content = noise(2, 500_000);
+        lab.ingest(&[("noise", &content)]).unwrap();
+        let whole = bytes_of_packs(&store);
+        let packs = packs(&lab.open().unwrap());
+        // Each pack has a damaged block; none of these rows has more than two.
+        let groups = Groups::load(lab.open().unwrap().parity_store()).unwrap();
+        for stored in groups.all() {
+            for (number, member) in stored.group.members.iter().enumerate() {
+                let damaged = store.corrupt(&names::pack(member.pack), |bytes| {
+                    let row = if number < 2 { 0 } else { BLOCK_LEN };
+                    // In the header or in a chunk: padding is read by nobody.
+                    bytes[row + 100 + number * 50] ^= 0x10;
+                });
+                assert!(damaged);
+            }
+        }
+        let mut is_healed = false;
+        for heal in [false, true, false] {
+            let monitor = RecordingMonitor::default();
+            let repository = lab.open().unwrap();
+            let found = snapshots(&repository, &NoPins, &monitor).unwrap();
+            let snapshot = found.find(&Selector::Latest(0), &Filter::default()).unwrap();
+            let options = RestoreOptions { item: None, threads: 1, heal };
+            let mut out = Vec::new();
+            let target = RestoreTarget::Stream(&mut out);
+            let report = restore(&repository, snapshot, target, &options, &monitor).unwrap();
+            assert!(out == content);
+            let told = monitor.problems().iter().filter(|p| matches!(p, Problem::Mended { .. })).count();
+            assert_eq!(told, report.mended_packs.len());
+            assert_eq!(report.mended_packs.len(), if is_healed { 0 } else { packs.len() });
+            assert_eq!(report.healed_packs.len(), if heal { packs.len() } else { 0 });
+            is_healed |= heal;
+        }
+        let after = bytes_of_packs(&store);
+        let still_damaged = whole.iter().zip(&after).filter(|(before, after)| before != after).count();
+        assert_eq!(still_damaged, 0);
+        assert!(!store.names().iter().any(|name| name.as_str().starts_with("quarantine/")));
     }
 }

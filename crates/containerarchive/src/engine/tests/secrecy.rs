@@ -127,7 +127,7 @@ fn a_write_key_adds_with_full_dedup_and_can_do_nothing_else() {
     let found = snapshots(&admin, &NoPins, &SilentMonitor).unwrap();
     let snapshot = found.find(&Selector::Latest(0), &Filter::default()).unwrap();
     let mut out = Vec::new();
-    let options = RestoreOptions { item: None, threads: 1 };
+    let options = RestoreOptions { item: None, threads: 1, heal: false };
     needs_admin(
         restore(&writer, snapshot, RestoreTarget::Stream(&mut out), &options, &SilentMonitor).unwrap_err(),
     );

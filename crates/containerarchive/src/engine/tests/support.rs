@@ -141,7 +141,7 @@ impl Lab {
         let mut items = BTreeMap::new();
         for item in &snapshot.manifest.items {
             let mut content = Vec::new();
-            let options = RestoreOptions { item: Some(&item.name), threads: self.threads };
+            let options = RestoreOptions { item: Some(&item.name), threads: self.threads, heal: false };
             restore(repository, snapshot, RestoreTarget::Stream(&mut content), &options, monitor)?;
             items.insert(item.name.clone(), content);
         }
@@ -154,7 +154,7 @@ impl Lab {
         let found = snapshots(&repository, &NoPins, &SilentMonitor)?;
         let snapshot = found.find(&Selector::Latest(0), &Filter::default())?;
         let target = RestoreTarget::Folder { path: folder, overwrite: false };
-        let options = RestoreOptions { item: None, threads: self.threads };
+        let options = RestoreOptions { item: None, threads: self.threads, heal: false };
         restore(&repository, snapshot, target, &options, &SilentMonitor)
     }
 }

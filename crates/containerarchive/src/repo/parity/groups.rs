@@ -138,8 +138,11 @@ fn list_shards(site: ParityStore<'_>) -> Result<Vec<(Timestamp, ShardId)>, RepoE
     Ok(listed)
 }
 
+/// The number of a shard and what it says of its group, or why it says nothing.
+type Front = Result<(u8, Group), String>;
+
 /// The front of a shard, from its beginning or its end. `None`: it is gone.
-fn read_front(site: ParityStore<'_>, id: ShardId) -> Result<Option<Result<(u8, Group), String>>, RepoError> {
+fn read_front(site: ParityStore<'_>, id: ShardId) -> Result<Option<Front>, RepoError> {
     let name = names::shard(id);
     let Some(len) = site.store.head(&name)? else { return Ok(None) };
     let parse = |bytes: &[u8]| Group::parse_front(bytes, site.suite, site.repository);

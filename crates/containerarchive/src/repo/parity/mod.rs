@@ -4,6 +4,7 @@
 mod encode;
 mod groups;
 mod keeper;
+mod mender;
 mod merge;
 mod rebuild;
 mod shards;
@@ -11,6 +12,7 @@ mod shards;
 pub use encode::{PackToProtect, protect_packs, restore_shards};
 pub use groups::{Groups, StoredGroup};
 pub use keeper::ParityKeeper;
+pub use mender::{MendedPack, Mender};
 pub use merge::merge_small_groups;
 pub use rebuild::{Rebuilt, rebuild_pack};
 

@@ -1,0 +1,111 @@
+//! Damage that a reader meets is mended in memory: the whole pack is rebuilt, and read from there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lru::LruCache;
+
+use super::groups::Groups;
+use super::rebuild::{Rebuilt, rebuild_pack};
+use crate::base::PackId;
+use crate::format::names;
+use crate::repo::replace::replace;
+use crate::repo::{RepoError, Repository};
+
+/// Rebuilt packs that are kept: neighbours in a stream are neighbours in a pack, so that few are needed at once.
+const KEPT_PACKS: usize = 2;
+
+/// Rebuilds packs for one reader.
+pub struct Mender {
+    /// Read when the first damage is met.
+    groups: Option<Groups>,
+    kept: LruCache<PackId, Option<Arc<Rebuilt>>>,
+    mended: BTreeMap<PackId, MendedPack>,
+}
+
+/// A pack whose content came from parity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MendedPack {
+    /// The pack.
+    pub pack: PackId,
+    /// Blocks of 32 KiB that were computed from other packs and shards.
+    pub mended_blocks: u32,
+    /// Blocks that could not be computed.
+    pub lost_blocks: u32,
+}
+
+impl Default for Mender {
+    fn default() -> Self {
+        Self { groups: None, kept: LruCache::unbounded(), mended: BTreeMap::new() }
+    }
+}
+
+impl Mender {
+    /// The bytes of a damaged or missing pack, as far as they can be computed. What is read from them must be authenticated
+    /// like what is read from a store. `None`: parity does not help. Reads the pack, and of its group what is needed.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn pack(&mut self, repository: &Repository, pack: PackId) -> Result<Option<Arc<Rebuilt>>, RepoError> {
+        if let Some(kept) = self.kept.get(&pack) {
+            return Ok(kept.clone());
+        }
+        let rebuilt = self.rebuild(repository, pack)?.map(Arc::new);
+        if let Some(rebuilt) = &rebuilt {
+            let (mended_blocks, lost_blocks) = (rebuilt.mended_blocks, rebuilt.lost_blocks.len() as u32);
+            self.mended.insert(pack, MendedPack { pack, mended_blocks, lost_blocks });
+        }
+        self.kept.put(pack, rebuilt.clone());
+        if self.kept.len() > KEPT_PACKS {
+            self.kept.pop_lru();
+        }
+        Ok(rebuilt)
+    }
+
+    fn rebuild(&mut self, repository: &Repository, pack: PackId) -> Result<Option<Rebuilt>, RepoError> {
+        let site = repository.parity_store();
+        if self.groups.is_none() {
+            self.groups = Some(Groups::load(site)?);
+        }
+        let Some(groups) = &self.groups else { return Ok(None) };
+        let mut best: Option<Rebuilt> = None;
+        for stored in groups.of_pack(&pack) {
+            let Some(rebuilt) = rebuild_pack(site, stored, pack)? else { continue };
+            if rebuilt.is_whole {
+                // Nothing was wrong: the damage was in what was read, or is gone.
+                return Ok((rebuilt.mended_blocks > 0).then_some(rebuilt));
+            }
+            let is_better = best.as_ref().is_none_or(|best| rebuilt.mended_blocks > best.mended_blocks);
+            if rebuilt.mended_blocks > 0 && is_better {
+                best = Some(rebuilt);
+            }
+        }
+        Ok(best)
+    }
+
+    /// What was mended so far.
+    #[must_use]
+    pub fn mended(&self) -> Vec<MendedPack> {
+        self.mended.values().copied().collect()
+    }
+
+    /// Writes mended packs back that could be rebuilt completely; the damaged ones go to quarantine until what is in
+    /// their place was read again. Returns the packs.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn write_back(&mut self, repository: &Repository) -> Result<Vec<PackId>, RepoError> {
+        let whole = self.mended.values().filter(|mended| mended.lost_blocks == 0);
+        let packs: Vec<PackId> = whole.map(|mended| mended.pack).collect();
+        let mut written = Vec::new();
+        for pack in packs {
+            if let Some(rebuilt) = self.pack(repository, pack)?
+                && rebuilt.is_whole
+            {
+                replace(&*repository.store, &names::pack(pack), &rebuilt.bytes)?;
+                written.push(pack);
+            }
+        }
+        Ok(written)
+    }
+}

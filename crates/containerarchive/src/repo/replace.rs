@@ -1,0 +1,59 @@
+//! Putting right bytes in the place of a damaged object. The original stays in quarantine until what replaced it was read
+//! again and is what was written.
+
+use super::RepoError;
+use super::objects::delete_if_there;
+use crate::base::ObjectName;
+use crate::base::limits::MAX_PACK_BYTES;
+use crate::format::names;
+use crate::store::{Durability, Store, StoreErrorKind};
+
+/// Puts `bytes` under a name, whatever is there. Whoever calls made sure that the bytes are right.
+///
+/// The original is copied to quarantine, deleted, the new object written and read again, and the copy deleted. A process
+/// that is killed in between leaves the original in quarantine, and the object missing or whole.
+///
+/// # Errors
+/// The store failed, or what was written cannot be read again; then the original is in quarantine.
+pub fn replace(store: &dyn Store, name: &ObjectName, bytes: &[u8]) -> Result<(), RepoError> {
+    let set_aside = set_aside(store, name)?;
+    store.put(name, bytes, Durability::Durable)?;
+    if store.get(name, bytes.len() as u64)? != bytes {
+        return Err(RepoError::SealCheck {
+            why: format!("{name}, which was written just now, reads differently"),
+        });
+    }
+    if let Some(name) = set_aside {
+        delete_if_there(store, &name)?;
+    }
+    Ok(())
+}
+
+/// Moves an object to quarantine. Returns its name there, if there was an object and it could be read.
+///
+/// # Errors
+/// The store failed.
+pub fn set_aside(store: &dyn Store, name: &ObjectName) -> Result<Option<ObjectName>, RepoError> {
+    if store.head(name)?.is_none() {
+        return Ok(None);
+    }
+    let place = names::quarantined(name);
+    let copied = match store.get(name, MAX_PACK_BYTES) {
+        Ok(bytes) => match store.put(&place, &bytes, Durability::Durable) {
+            // From an interrupted repair, the same object: nothing but a repair replaces any.
+            Err(error) if error.kind != StoreErrorKind::AlreadyExists => return Err(error.into()),
+            _ => Some(place),
+        },
+        Err(error) => {
+            let is_too_large = error.kind == StoreErrorKind::TooLarge;
+            let error = RepoError::from(error);
+            // What cannot be read cannot be kept.
+            if !is_too_large && !error.is_damage() {
+                return Err(error);
+            }
+            None
+        }
+    };
+    delete_if_there(store, name)?;
+    Ok(copied)
+}
