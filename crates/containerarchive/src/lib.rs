@@ -35,10 +35,10 @@ pub use chunk::ChunkParams;
 pub use compress::Compression;
 pub use crypto::{Argon2Params, KeyFile, Passphrase};
 pub use engine::{
-    ChunkTotals, Filter, Freshness, IndexTotals, IngestItem, IngestOptions, IngestReport, ObjectClass,
-    ObjectTotals, PackTotals, RestoreOptions, RestoreReport, RestoreTarget, Selector, SeriesStatus,
-    Snapshots, Source, StatsOptions, StatsReport, StatusOptions, StatusReport, ingest, restore, snapshots,
-    stats, status,
+    ChunkTotals, Filter, Freshness, GroupStatus, IndexTotals, IngestItem, IngestOptions, IngestReport,
+    ObjectClass, ObjectTotals, PackTotals, ParityReport, ReindexReport, RestoreOptions, RestoreReport,
+    RestoreTarget, Selector, SeriesStatus, Snapshots, Source, StatsOptions, StatsReport, StatusOptions,
+    StatusReport, ingest, parity_status, reindex, restore, set_parity, snapshots, stats, status,
 };
 pub use error::{Error, ErrorCode};
 pub use format::evidence::Evidence;

@@ -1,5 +1,6 @@
 //! What the user typed, checked for its form: options of all verbs here, the verbs' own in `verbs.rs`.
 
+mod maintenance;
 mod values;
 mod verbs;
 
@@ -13,6 +14,7 @@ use containerarchive::Selector;
 
 use crate::{catalogue, ui};
 
+pub(crate) use maintenance::{ParityCommand, ParitySetArgs};
 pub(crate) use values::{KeyValue, NamedCommand};
 pub(crate) use verbs::{
     CapabilityArg, Command, CompletionsArgs, FilterArgs, IngestArgs, InitArgs, KeyAddArgs, KeyCommand,

@@ -7,6 +7,7 @@ use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use containerarchive::{Argon2Params, Capability, ChunkParams, Compression, Parity, Selector, Timestamp};
 
+use super::maintenance::ParityCommand;
 use super::values::{
     Age, KeyValue, NamedCommand, NamedFile, parse_age, parse_chunk_size, parse_kdf, parse_named_command,
     parse_named_file, parse_pack_size, parse_selector, parse_size, parse_time,
@@ -36,6 +37,11 @@ pub(crate) enum Command {
     /// Count what is stored, and what deduplication and compression save
     #[command(after_help = STATS_EXAMPLES)]
     Stats,
+    /// Show how well packs are protected, or change that for new ones
+    #[command(subcommand)]
+    Parity(ParityCommand),
+    /// Write the index again, from the packs' own tables
+    Reindex,
     /// List, add and remove the keys of an encrypted repository
     #[command(subcommand)]
     Key(KeyCommand),

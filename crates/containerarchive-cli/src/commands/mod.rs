@@ -6,6 +6,8 @@ mod ingest;
 mod init;
 mod key;
 mod man;
+mod parity;
+mod reindex;
 mod restore;
 mod show;
 mod snapshots;
@@ -36,6 +38,8 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Outcome {
         Command::Show(arguments) => show::run(&context()?, arguments),
         Command::Status(arguments) => status::run(&context()?, arguments),
         Command::Stats => stats::run(&context()?),
+        Command::Parity(command) => parity::run(&context()?, command),
+        Command::Reindex => reindex::run(&context()?),
         Command::Key(command) => key::run(&context()?, command),
         Command::Info => info::run(&context()?),
         Command::Completions(arguments) => completions::run(arguments, terminal),

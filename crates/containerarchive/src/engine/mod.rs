@@ -2,7 +2,9 @@
 
 mod ingest;
 mod options;
+mod parity;
 mod pipeline;
+mod reindex;
 mod restore;
 mod snapshots;
 mod stats;
@@ -10,6 +12,8 @@ mod status;
 
 pub use ingest::{IngestItem, IngestOptions, IngestReport, Source, ingest};
 pub use options::Filter;
+pub use parity::{GroupStatus, ParityReport, parity_status, set_parity};
+pub use reindex::{ReindexReport, reindex};
 pub use restore::{RestoreOptions, RestoreReport, RestoreTarget, restore};
 pub use snapshots::{Selector, Snapshots, snapshots};
 pub use stats::{

@@ -451,8 +451,11 @@ fn is_of_other_domain(repository: &Repository, id: PackId, own: &DomainKeys) -> 
     Ok(keys.is_some_and(|keys| keys.id != own.id && repository.view_pack(id, &keys).is_ok()))
 }
 
-/// Ids of all packs in the store.
-pub(super) fn list_packs(repository: &Repository) -> Result<BTreeSet<PackId>, RepoError> {
+/// Ids of all packs in the store, in order.
+///
+/// # Errors
+/// The store failed.
+pub fn list_packs(repository: &Repository) -> Result<BTreeSet<PackId>, RepoError> {
     let mut ids = BTreeSet::new();
     repository.store.list(names::PACKS, &mut |entry| ids.extend(names::pack_id_of(&entry.name, "pack")))?;
     Ok(ids)

@@ -1,9 +1,12 @@
 //! Maintenance sessions exclude each other, and nobody else (DESIGN section 11).
 
+use std::collections::HashSet;
+
 use super::keyring::DomainKeys;
-use super::session_list::{SessionState, list_sessions};
+use super::session_list::{SessionState, SessionView, list_sessions};
 use super::{RepoError, Repository, Session};
 use crate::base::{SessionId, SilentMonitor};
+use crate::format::slot::Capability;
 
 /// Beginning of the operation of each maintenance session.
 const MAINTENANCE: &str = "maintenance: ";
@@ -38,6 +41,16 @@ impl Maintenance {
         self.0.id
     }
 
+    /// Sessions that have not ended, but for this one: their packs are theirs.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn other_sessions(&self, repository: &Repository) -> Result<HashSet<SessionId>, RepoError> {
+        let sessions = list_sessions(repository, &SilentMonitor)?.into_iter();
+        let open = sessions.filter(|session| session.state != SessionState::Ended);
+        Ok(open.map(|session| session.id).filter(|id| *id != self.0.id).collect())
+    }
+
     /// Ends it.
     ///
     /// # Errors
@@ -50,19 +63,15 @@ impl Maintenance {
 /// Another live maintenance session, for people. Of two that begin at once both may give way, never none.
 fn other(repository: &Repository, own: SessionId) -> Result<Option<String>, RepoError> {
     let sessions = list_sessions(repository, &SilentMonitor)?;
-    let holder = sessions.into_iter().find_map(|session| {
-        let info = session.info.filter(|info| info.operation.starts_with(MAINTENANCE))?;
-        let is_live = matches!(session.state, SessionState::Live | SessionState::Unknown);
-        (session.id != own && is_live).then(|| {
-            format!(
-                "'{}' by {}@{}, process {}, since {}",
-                info.operation.trim_start_matches(MAINTENANCE),
-                info.user,
-                info.host,
-                info.pid,
-                info.started
-            )
-        })
-    });
-    Ok(holder)
+    let is_live = |state| matches!(state, SessionState::Live | SessionState::Unknown);
+    let others = sessions.into_iter().filter(|session| session.id != own && is_live(session.state));
+    let is_admin = repository.keys.capability() == Capability::Admin;
+    let name = |session: SessionView| match session.info {
+        // Who cannot read what others do gives way to all of them. For an admin such an object is damaged.
+        None => (!is_admin).then(|| format!("session {}, whose operation this key cannot read", session.id)),
+        Some(info) => info.operation.strip_prefix(MAINTENANCE).map(|what| {
+            format!("'{what}' by {}@{}, process {}, since {}", info.user, info.host, info.pid, info.started)
+        }),
+    };
+    Ok(others.filter_map(name).next())
 }

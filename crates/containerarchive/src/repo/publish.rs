@@ -85,8 +85,13 @@ impl StoredPacks {
     /// Whether a segment should be published now.
     #[must_use]
     pub fn wants_segment(&self) -> bool {
+        self.is_full() || self.packs.len() >= PACKS_PER_SEGMENT.max(self.published / GROWTH)
+    }
+
+    /// Whether there are as many entries as a segment should have at most.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
         self.entries >= ENTRIES_PER_SEGMENT
-            || self.packs.len() >= PACKS_PER_SEGMENT.max(self.published / GROWTH)
     }
 
     /// Publishes a segment that names all packs so far. `None` if there are none.

@@ -1,0 +1,47 @@
+//! Ending the sessions of processes that are gone (DESIGN: S3, S4).
+
+use super::objects::delete_if_there;
+use super::session_list::{SessionState, list_sessions};
+use super::{RepoError, Repository};
+use crate::base::{Monitor, SessionId};
+use crate::format::names;
+use crate::format::signed::{Stop, StopKind};
+use crate::store::{Durability, StoreErrorKind};
+
+/// Ends all dead sessions, and removes the objects of sessions whose snapshot exists. Returns their ids.
+///
+/// # Errors
+/// The holder is no admin, or the store failed.
+pub fn end_dead_sessions(
+    repository: &Repository,
+    monitor: &dyn Monitor,
+) -> Result<Vec<SessionId>, RepoError> {
+    let is_over = |state| matches!(state, SessionState::Dead | SessionState::Ended);
+    let over = list_sessions(repository, monitor)?.into_iter().filter(|session| is_over(session.state));
+    over.map(|session| end_session(repository, session.id).map(|()| session.id)).collect()
+}
+
+/// Ends a session so that it can commit no more (S4): fence; unless its snapshot exists, void; then its object goes.
+///
+/// # Errors
+/// The holder is no admin, or the store failed.
+pub fn end_session(repository: &Repository, id: SessionId) -> Result<(), RepoError> {
+    repository.keys.require_admin("ending the sessions of others")?;
+    let store = &*repository.store;
+    put_stop(repository, StopKind::Fence, id)?;
+    if store.head(&names::manifest(id))?.is_none() {
+        put_stop(repository, StopKind::Void, id)?;
+    }
+    Ok(delete_if_there(store, &names::session(id))?)
+}
+
+fn put_stop(repository: &Repository, kind: StopKind, id: SessionId) -> Result<(), RepoError> {
+    let stop = Stop { session: id, created: repository.environment.clock.now() };
+    let (name, bytes) = kind
+        .seal(repository.config.repository, &stop, repository.keys.signer())
+        .map_err(|source| RepoError::format(&names::session(id), source))?;
+    match repository.store.put(&name, &bytes, Durability::Durable) {
+        Err(error) if error.kind != StoreErrorKind::AlreadyExists => Err(error.into()),
+        _ => Ok(()),
+    }
+}
