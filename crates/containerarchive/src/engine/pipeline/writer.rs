@@ -56,8 +56,10 @@ pub(crate) struct Writer<'env> {
     /// Those of them that are in protected packs: the next segment names them.
     durable: Vec<ChunkId>,
     keeper: Arc<ParityKeeper<'env>>,
-    /// Packs that are durable and whose parity is not.
+    /// Packs that were written, whose parity may not be.
     waiting: HashMap<PackId, Written>,
+    /// Packs whose parity is durable, and adopted ones, which wait for nothing.
+    protected: HashSet<PackId>,
     /// Their chunks.
     waiting_chunks: usize,
     data: OpenPack,
@@ -94,6 +96,7 @@ impl<'env> Writer<'env> {
             durable: Vec::new(),
             keeper: Arc::new(keeper),
             waiting: HashMap::new(),
+            protected: HashSet::new(),
             waiting_chunks: 0,
             data: OpenPack::new(Class::Data, new_buffer(repository)),
             structure: OpenPack::new(Class::Structure, Vec::new()),
@@ -165,20 +168,26 @@ impl<'env> Writer<'env> {
     fn protect(&mut self) -> Result<(), RepoError> {
         self.keeper.close()?;
         self.note_protected();
+        debug_assert!(!self.in_flight.is_empty() || self.waiting.is_empty());
         Ok(())
     }
 
     fn note_protected(&mut self) {
-        for id in self.keeper.take_protected() {
-            // What was adopted is protected here, too, and waits for nothing.
-            let Some(written) = self.waiting.remove(&id) else { continue };
-            self.waiting_chunks -= written.records.len();
-            self.stored.add(written.id, written.len, written.class, &written.records);
-            self.durable.extend(written.records.iter().map(|record| record.id));
-        }
+        self.protected.extend(self.keeper.take_protected());
+        let (waiting, stored, durable) = (&mut self.waiting, &mut self.stored, &mut self.durable);
+        let mut chunks = 0;
+        // A group may be closed by one thread before the other one's pack comes in here: that is looked at later.
+        self.protected.retain(|id| {
+            let Some(written) = waiting.remove(id) else { return true };
+            chunks += written.records.len();
+            stored.add(written.id, written.len, written.class, &written.records);
+            durable.extend(written.records.iter().map(|record| record.id));
+            false
+        });
+        self.waiting_chunks -= chunks;
     }
 
-    /// Names what is durable in a segment: first of all what was adopted. It is a checkpoint, and this session, too,
+    /// Names what is protected in a segment: first of all what was adopted. It is a checkpoint, and this session, too,
     /// finds the chunks there from now on.
     pub(crate) fn publish(&mut self) -> Result<(), RepoError> {
         let published = self.stored.publish(self.repository, &self.domain, self.session)?;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::support::{Lab, noise};
 use crate::base::monitor::RecordingMonitor;
-use crate::base::{NoPins, PackId, Problem};
+use crate::base::{NoPins, PackId, Problem, SilentMonitor};
 use crate::crypto::BLOCK_LEN;
 use crate::engine::{Filter, RestoreOptions, RestoreTarget, Selector, restore, snapshots};
 use crate::format::names;
 use crate::format::parity_level::Parity;
-use crate::repo::{Groups, Repository, rebuild_pack};
+use crate::repo::{Groups, Repository, SegmentList, rebuild_pack};
 use crate::store::{MemoryStore, Store};
 
 fn lab(encrypted: bool, members: u8, shards: u8, seed: u64) -> (Lab, Arc<MemoryStore>) {
@@ -112,5 +112,17 @@ fn a_restore_mends_what_it_meets_and_writes_it_back_if_asked() {
         let still_damaged = whole.iter().zip(&after).filter(|(before, after)| before != after).count();
         assert_eq!(still_damaged, 0);
         assert!(!store.names().iter().any(|name| name.as_str().starts_with("quarantine/")));
+    }
+}
+
+#[test]
+fn every_pack_is_named_by_a_segment_however_many_threads_write() {
+    for round in 0..20 {
+        let (mut lab, _) = lab(false, 3, 1, 100 + round);
+        lab.threads = 4;
+        lab.ingest(&[("noise", &noise(round, 1_000_000))]).unwrap();
+        let repository = lab.open().unwrap();
+        let named = SegmentList::load(&repository, &SilentMonitor).unwrap();
+        assert!(packs(&repository).iter().all(|pack| named.names(pack)), "round {round}");
     }
 }
