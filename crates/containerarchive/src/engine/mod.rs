@@ -6,6 +6,7 @@ mod parity;
 mod pipeline;
 mod reindex;
 mod restore;
+mod scan;
 mod snapshots;
 mod stats;
 mod status;

@@ -37,11 +37,13 @@ pub enum RecordKind {
     Forget,
     /// Compression, pack size, parity.
     Settings,
+    /// Says what a verification read, and when.
+    Verified,
 }
 
 impl RecordKind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Retire, Self::Forget, Self::Settings];
+    pub const ALL: [Self; 4] = [Self::Retire, Self::Forget, Self::Settings, Self::Verified];
 
     /// The kind's word, as in names and in the member `kind`.
     #[must_use]
@@ -50,6 +52,7 @@ impl RecordKind {
             Self::Retire => "retire",
             Self::Forget => "forget",
             Self::Settings => "settings",
+            Self::Verified => "verified",
         }
     }
 

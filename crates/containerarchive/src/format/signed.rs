@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::FormatError;
 use super::error::ensure;
+use super::hex::Hex;
 use super::names::{self, RecordKind};
 use super::parity_level::Parity;
 use super::text::{Common, TextObject, encode};
@@ -52,6 +53,43 @@ pub struct Settings {
     pub pack_size_bytes: u64,
     /// Protection of new packs.
     pub parity: Parity,
+}
+
+/// How deep a verification read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VerifiedLevel {
+    /// The checksums of whole files.
+    Standard,
+    /// Every chunk.
+    Full,
+}
+
+/// Says that packs and shards were read and checked: those whose ids begin with 8 bytes in a range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// When that began.
+    pub created: Timestamp,
+    /// How deep.
+    pub level: VerifiedLevel,
+    /// The range, both ends included.
+    pub range: std::ops::RangeInclusive<u64>,
+    /// Packs that were read.
+    pub packs: u64,
+    /// Packs and shards that were missing or damaged.
+    pub damaged: u64,
+}
+
+/// [`Verified`] as it stands in a record.
+#[derive(Serialize, Deserialize)]
+pub struct StoredVerified {
+    created: Timestamp,
+    #[serde(deserialize_with = "super::strict::word")]
+    level: VerifiedLevel,
+    from: Hex<8>,
+    to: Hex<8>,
+    packs: u64,
+    damaged: u64,
 }
 
 /// Settings as they stand in a record.
@@ -259,5 +297,29 @@ impl Fact for Settings {
             pack_size_bytes: stored.pack_size_bytes,
             parity,
         })
+    }
+}
+
+impl Fact for Verified {
+    const KIND: RecordKind = RecordKind::Verified;
+
+    type Stored = StoredVerified;
+
+    fn to_stored(&self) -> StoredVerified {
+        StoredVerified {
+            created: self.created,
+            level: self.level,
+            from: Hex(self.range.start().to_be_bytes()),
+            to: Hex(self.range.end().to_be_bytes()),
+            packs: self.packs,
+            damaged: self.damaged,
+        }
+    }
+
+    fn from_stored(stored: StoredVerified) -> Result<Self, FormatError> {
+        let range = u64::from_be_bytes(stored.from.0)..=u64::from_be_bytes(stored.to.0);
+        ensure(!range.is_empty(), "R-RECORD-FILE-3", "its range ends before it begins")?;
+        let StoredVerified { created, level, packs, damaged, .. } = stored;
+        Ok(Self { created, level, range, packs, damaged })
     }
 }

@@ -242,6 +242,19 @@ impl Index {
         self.places(repository, id, monitor)
     }
 
+    /// The packs that are said to have a chunk, whether they exist or not.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn hinted_packs(
+        &mut self,
+        repository: &Repository,
+        id: &ChunkId,
+        monitor: &dyn Monitor,
+    ) -> Result<BTreeSet<PackId>, RepoError> {
+        Ok(self.hints(repository, id, monitor)?.into_iter().map(|(pack, _)| pack).collect())
+    }
+
     /// The chunk behind the one that was found last: neighbours in a stream are neighbours in a pack, so most need
     /// no look into the index.
     fn neighbour(&mut self, id: &ChunkId) -> Option<ChunkPlace> {

@@ -37,8 +37,8 @@ pub use open::{Credential, Environment, Locked, OpenOptions, Repository};
 pub use pack_reader::{PackReader, PackView};
 pub use pack_writer::{OpenPack, SealedPack};
 pub use parity::{
-    Groups, MendedPack, Mender, PackToProtect, ParityKeeper, ParityStore, Rebuilt, StoredGroup,
-    merge_small_groups, protect_packs, rebuild_pack, restore_shards,
+    Groups, MendedPack, Mender, PackToProtect, ParityKeeper, ParityStore, Rebuilt, StoredGroup, can_rebuild,
+    merge_small_groups, protect_packs, rebuild_pack, restore_shards, rewrite_pack_index,
 };
 pub use publish::StoredPacks;
 pub use recipe::{RecipeBuilder, RecipeReader};
@@ -48,4 +48,4 @@ pub use segment_list::SegmentList;
 pub use session::{Committed, Session};
 pub use session_list::{SessionState, SessionView, list_sessions};
 pub use slots::{SlotView, add_slot, list_slots, remove_slot};
-pub use survey::{IndexSurvey, survey_index};
+pub use survey::{IndexSurvey, packs_of_segment, survey_index};

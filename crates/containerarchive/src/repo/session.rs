@@ -99,22 +99,7 @@ impl Session {
         operation: &str,
         monitor: &dyn Monitor,
     ) -> Result<(Option<Self>, Index), RepoError> {
-        let session = match Self::register(repository, &domain, operation) {
-            Ok(session) => Some(session),
-            Err(RepoError::Store(error))
-                if matches!(
-                    error.kind,
-                    StoreErrorKind::Denied | StoreErrorKind::Full | StoreErrorKind::NotFound
-                ) =>
-            {
-                let text = format!(
-                    "could not register as a reader ({error}); going on without: a prune that runs meanwhile may delete what is being read"
-                );
-                monitor.problem(&Problem::Warning { text });
-                None
-            }
-            Err(error) => return Err(error),
-        };
+        let session = Self::try_register(repository, &domain, operation, monitor)?;
         let index = Retired::read_for_reader(repository, monitor)
             .and_then(|retired| Index::load(repository, domain, retired, monitor));
         match (index, session) {
@@ -128,6 +113,34 @@ impl Session {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// Registers a session of one who only reads. `None`, and a warning, on a medium that cannot be written.
+    ///
+    /// # Errors
+    /// The store failed otherwise.
+    pub fn try_register(
+        repository: &Repository,
+        domain: &DomainKeys,
+        operation: &str,
+        monitor: &dyn Monitor,
+    ) -> Result<Option<Self>, RepoError> {
+        match Self::register(repository, domain, operation) {
+            Ok(session) => Ok(Some(session)),
+            Err(RepoError::Store(error))
+                if matches!(
+                    error.kind,
+                    StoreErrorKind::Denied | StoreErrorKind::Full | StoreErrorKind::NotFound
+                ) =>
+            {
+                let text = format!(
+                    "could not register as a reader ({error}); going on without: a prune that runs meanwhile may delete what is being read"
+                );
+                monitor.problem(&Problem::Warning { text });
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::base::{ChunkHash, Kind, Monitor, PackId, Problem, SegmentId};
 use crate::format::idx::PackIndex;
 use crate::format::pack::{HEADER_LEN, PackHeader};
 use crate::format::prefix::{ObjectKind, PREFIX_LEN, Prefix};
-use crate::format::segment::{Key, key_of};
+use crate::format::segment::{Key, SegmentPack, key_of};
 use crate::format::{FormatError, names};
 use crate::store::StoreErrorKind;
 
@@ -98,14 +98,23 @@ fn report(id: SegmentId, error: &RepoError, survey: &mut IndexSurvey, monitor: &
     monitor.problem(&Problem::Mended { object, text });
 }
 
-/// Opens a segment of any domain. `None`: it is gone since it was listed, or there are no keys for it.
-fn open_run(
+/// The packs that a segment of any domain names, after it was opened as for a look-up. `None`: it is gone, or there are
+/// no keys for its domain.
+///
+/// # Errors
+/// The segment is damaged, or the store failed.
+pub fn packs_of_segment(
     repository: &Repository,
     id: SegmentId,
-    packs: &[PackId],
-    is_named: &mut [bool],
-    survey: &mut IndexSurvey,
-) -> Result<Option<Run>, RepoError> {
+) -> Result<Option<Vec<SegmentPack>>, RepoError> {
+    let Some(segment) = open_any_segment(repository, id)? else { return Ok(None) };
+    let mut packs = Vec::new();
+    segment.each_pack(repository, |pack| packs.push(pack))?;
+    Ok(Some(packs))
+}
+
+/// Opens a segment of any domain. `None`: it is gone since it was listed, or there are no keys for it.
+fn open_any_segment(repository: &Repository, id: SegmentId) -> Result<Option<SegmentReader>, RepoError> {
     let name = names::segment(id);
     let mut prefix = [0; PREFIX_LEN];
     match repository.store.get_range(&name, 0, &mut prefix) {
@@ -116,7 +125,17 @@ fn open_run(
     let prefix = Prefix::parse(&prefix, ObjectKind::Segment, config.suite, config.repository)
         .map_err(|source| RepoError::format(&name, source))?;
     let Some(keys) = repository.keys.domain(prefix.domain)? else { return Ok(None) };
-    let Some(segment) = SegmentReader::open(repository, id, &keys)? else { return Ok(None) };
+    SegmentReader::open(repository, id, &keys)
+}
+
+fn open_run(
+    repository: &Repository,
+    id: SegmentId,
+    packs: &[PackId],
+    is_named: &mut [bool],
+    survey: &mut IndexSurvey,
+) -> Result<Option<Run>, RepoError> {
+    let Some(segment) = open_any_segment(repository, id)? else { return Ok(None) };
     let mut places = Vec::new();
     segment.each_pack(repository, |pack| {
         let place = packs.binary_search(&pack.id).ok();
@@ -245,9 +264,14 @@ impl Repository {
     /// # Errors
     /// The pack is missing, damaged, or of a domain that there are no keys for.
     pub fn view_any_pack(&self, id: PackId) -> Result<PackView, RepoError> {
-        if let Some(view) = self.view_any_index(id) {
-            return Ok(view);
-        }
+        self.view_any_index(id).map_or_else(|| self.view_pack_of_any_domain(id), Ok)
+    }
+
+    /// Reads the table of a pack of any domain from the pack itself.
+    ///
+    /// # Errors
+    /// As [`Self::view_any_pack`].
+    pub fn view_pack_of_any_domain(&self, id: PackId) -> Result<PackView, RepoError> {
         let name = names::pack(id);
         let damaged = |source| RepoError::format(&name, source);
         let mut header = [0; HEADER_LEN];

@@ -14,7 +14,7 @@ pub use groups::{Groups, StoredGroup};
 pub use keeper::ParityKeeper;
 pub use mender::{MendedPack, Mender};
 pub use merge::merge_small_groups;
-pub use rebuild::{Rebuilt, rebuild_pack};
+pub use rebuild::{Rebuilt, can_rebuild, rebuild_pack};
 
 use super::{RepoError, Repository};
 use crate::base::RepositoryId;

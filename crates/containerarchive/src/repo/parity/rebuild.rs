@@ -1,6 +1,6 @@
 //! Rebuilding a pack from the other packs of its group and its shards, row by row.
 
-use super::groups::StoredGroup;
+use super::groups::{Groups, StoredGroup};
 use super::{ParityStore, if_readable};
 use crate::base::{ObjectName, PackId};
 use crate::crypto::{BLOCK_LEN, blake3_256, block_sum};
@@ -64,6 +64,19 @@ pub fn rebuild_pack(
     }
     rebuilt.is_whole = blake3_256(&rebuilt.bytes) == pack.0;
     Ok(Some(rebuilt))
+}
+
+/// Whether a pack can be rebuilt from any of its groups. Costs what rebuilding it costs.
+///
+/// # Errors
+/// The store failed.
+pub fn can_rebuild(site: ParityStore<'_>, groups: &Groups, pack: PackId) -> Result<bool, RepoError> {
+    for stored in groups.of_pack(&pack) {
+        if rebuild_pack(site, stored, pack)?.is_some_and(|rebuilt| rebuilt.is_whole) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn range_of(bytes: &[u8], block: u32) -> std::ops::Range<usize> {
