@@ -5,6 +5,7 @@ mod options;
 mod parity;
 mod pipeline;
 mod reindex;
+mod repair;
 mod restore;
 mod scan;
 mod snapshots;
@@ -15,6 +16,9 @@ pub use ingest::{IngestItem, IngestOptions, IngestReport, Source, ingest};
 pub use options::Filter;
 pub use parity::{GroupStatus, ParityReport, parity_status, set_parity};
 pub use reindex::{ReindexReport, reindex};
+pub use repair::{
+    LostRange, RepairKind, RepairOptions, RepairReport, RepairStep, Unrepaired, repair, repair_without_key,
+};
 pub use restore::{RestoreOptions, RestoreReport, RestoreTarget, restore};
 pub use snapshots::{Selector, Snapshots, snapshots};
 pub use stats::{

@@ -51,6 +51,17 @@ impl Maintenance {
         Ok(open.map(|session| session.id).filter(|id| *id != self.0.id).collect())
     }
 
+    /// Sessions whose process is gone, and those that left only their object behind.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn dead_sessions(&self, repository: &Repository) -> Result<Vec<SessionId>, RepoError> {
+        let sessions = list_sessions(repository, &SilentMonitor)?.into_iter();
+        let dead =
+            sessions.filter(|session| matches!(session.state, SessionState::Dead | SessionState::Ended));
+        Ok(dead.map(|session| session.id).collect())
+    }
+
     /// Ends it.
     ///
     /// # Errors

@@ -134,6 +134,12 @@ impl Locked {
         ParityStore { store: &*self.store, suite: self.suite, repository: self.repository }
     }
 
+    /// Ids and salts for what is written without a key.
+    #[must_use]
+    pub fn randomness(&self) -> &dyn Randomness {
+        &*self.environment.random
+    }
+
     /// Opens with a passphrase, a key file, or nothing.
     ///
     /// # Errors

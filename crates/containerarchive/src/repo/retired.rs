@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::RepoError;
-use super::objects::{list_replicated, read_replicated};
+use super::objects::{list_replicated, put_replicated, read_replicated};
 use super::open::Repository;
 use crate::base::limits::MAX_JSON_BYTES;
 use crate::base::{Monitor, PackId, Problem, RecordId, SessionId};
@@ -48,6 +48,21 @@ impl Retired {
     #[must_use]
     pub fn masks(&self, pack: &PackId) -> bool {
         self.0.contains(pack)
+    }
+}
+
+impl Repository {
+    /// Masks packs: writers refer to them no more, readers read them last, and prune deletes them.
+    ///
+    /// # Errors
+    /// The holder is no admin, or the store failed.
+    pub fn retire_packs(&self, id: RecordId, packs: Vec<PackId>) -> Result<(), RepoError> {
+        self.keys.require_admin("retiring packs")?;
+        let record = Retire { created: self.environment.clock.now(), packs };
+        let (name, bytes) = record
+            .seal_record(self.config.repository, id, self.keys.signer())
+            .map_err(|source| RepoError::format(&names::record(Retire::KIND, id), source))?;
+        put_replicated(&*self.store, &name, &bytes)
     }
 }
 

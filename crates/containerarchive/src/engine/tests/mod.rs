@@ -6,6 +6,7 @@ mod parity;
 mod power;
 mod pruner;
 mod recipes;
+mod repair;
 mod rollback;
 mod round_trips;
 mod secrecy;

@@ -6,6 +6,7 @@ mod groups;
 mod keeper;
 mod mender;
 mod merge;
+mod pack_index;
 mod rebuild;
 mod shards;
 
@@ -14,6 +15,7 @@ pub use groups::{Groups, StoredGroup};
 pub use keeper::ParityKeeper;
 pub use mender::{MendedPack, Mender};
 pub use merge::merge_small_groups;
+pub use pack_index::rewrite_pack_index;
 pub use rebuild::{Rebuilt, can_rebuild, rebuild_pack};
 
 use super::{RepoError, Repository};

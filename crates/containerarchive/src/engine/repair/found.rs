@@ -1,0 +1,166 @@
+//! What a repair has to do with: everything is read once, and what is wrong is kept.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use crate::base::{DomainId, Monitor, PackId, SegmentId, SessionId, ShardId};
+use crate::engine::scan::{
+    BadPacks, Checked, Depth, FileId, Site, SmallId, SmallObject, Standing, State, check_files, list_files,
+    scan_small,
+};
+use crate::error::Error;
+use crate::format::pack::{HEADER_LEN, PackHeader};
+use crate::format::prefix::{Class, Prefix};
+use crate::repo::{Groups, RepoError, Repository, Retired, SegmentList, StoredGroup};
+
+/// A pack that is whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WholePack {
+    pub(super) len: u64,
+    pub(super) class: Class,
+    pub(super) domain: DomainId,
+    pub(super) session: SessionId,
+}
+
+/// The state of a repository.
+pub(super) struct Found {
+    /// Small objects that are not intact, or mean nothing any more.
+    pub(super) small: Vec<SmallObject>,
+    pub(super) groups: Groups,
+    pub(super) whole: BTreeMap<PackId, WholePack>,
+    /// Packs that are damaged, and what is wrong.
+    pub(super) damaged: BTreeMap<PackId, String>,
+    /// Packs that a group or an index segment names, and that are not there.
+    pub(super) missing: BTreeSet<PackId>,
+    /// Of the damaged packs: which chunks cannot be read.
+    pub(super) bad: BadPacks,
+    /// Shards that are not what their names say.
+    pub(super) shards: BTreeMap<ShardId, String>,
+    pub(super) segments: BTreeMap<SegmentId, String>,
+    /// Packs whose index file is missing or damaged.
+    pub(super) idx: BTreeMap<PackId, String>,
+    /// Masked packs.
+    pub(super) retired: Retired,
+    /// Packs that were rebuilt, or would be.
+    pub(super) rebuilt: HashSet<PackId>,
+}
+
+impl Found {
+    /// Reads everything.
+    pub(super) fn read(site: &Site<'_>, threads: usize, monitor: &dyn Monitor) -> Result<Self, Error> {
+        let small = scan_small(site, monitor)?.into_iter().filter(|object| !is_fine(object)).collect();
+        let files = list_files(site)?;
+        let groups = Groups::load(site.parity)?;
+        let mut found = Self {
+            small,
+            groups,
+            whole: BTreeMap::new(),
+            damaged: BTreeMap::new(),
+            missing: BTreeSet::new(),
+            bad: BadPacks::default(),
+            shards: BTreeMap::new(),
+            segments: BTreeMap::new(),
+            idx: BTreeMap::new(),
+            retired: match site.opened {
+                Some(repository) => Retired::read_for_reader(repository, monitor)?,
+                None => Retired::default(),
+            },
+            rebuilt: HashSet::new(),
+        };
+        let listed: Vec<(FileId, u64)> = (files.packs.iter().map(|(id, len)| (FileId::Pack(*id), *len)))
+            .chain(files.shards.iter().map(|(id, len)| (FileId::Shard(*id), *len)))
+            .chain(files.segments.iter().map(|(id, len)| (FileId::Segment(*id), *len)))
+            .collect();
+        check_files(site, &listed, (Depth::Tables, threads), monitor, &mut |checked| {
+            found.note(checked);
+            Ok(())
+        })?;
+        let is_there = |pack: &PackId| files.packs.contains_key(pack) || found.retired.masks(pack);
+        let members = found.groups.all().iter().flat_map(|stored| &stored.group.members);
+        found.missing = members.map(|member| member.pack).filter(|pack| !is_there(pack)).collect();
+        Ok(found)
+    }
+
+    fn note(&mut self, checked: Checked) {
+        self.bad.note(&checked);
+        match (checked.id, checked.state) {
+            (FileId::Pack(id), state) => {
+                match checked.idx {
+                    Some(State::Damaged(why)) => drop(self.idx.insert(id, why)),
+                    Some(State::Missing) => drop(self.idx.insert(id, "missing".to_owned())),
+                    Some(State::Intact) | None => {}
+                }
+                match state {
+                    State::Damaged(why) => {
+                        self.damaged.insert(id, why);
+                    }
+                    // Deleted since it was listed.
+                    State::Missing => {}
+                    State::Intact => {
+                        if let Some(header) = checked.header {
+                            let prefix = header.prefix;
+                            let (len, class) = (checked.len, prefix.class);
+                            let (domain, session) = (prefix.domain, prefix.session);
+                            self.whole.insert(id, WholePack { len, class, domain, session });
+                        }
+                    }
+                }
+            }
+            (FileId::Shard(id), State::Damaged(why)) => {
+                self.shards.insert(id, why);
+            }
+            (FileId::Segment(id), State::Damaged(why)) => {
+                self.segments.insert(id, why);
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes that a pack is whole again.
+    pub(super) fn mended(&mut self, site: &Site<'_>, pack: PackId, bytes: &[u8]) {
+        self.damaged.remove(&pack);
+        self.missing.remove(&pack);
+        self.bad.forget(&pack);
+        self.rebuilt.insert(pack);
+        let header = bytes.first_chunk::<HEADER_LEN>();
+        let header =
+            header.map(|header| PackHeader::parse(header, site.parity.suite, site.parity.repository));
+        if let Some(Ok(PackHeader { prefix, .. })) = header {
+            let Prefix { class, domain, session, .. } = prefix;
+            self.whole.insert(pack, WholePack { len: bytes.len() as u64, class, domain, session });
+        }
+        if site.parity.store.capabilities().is_local {
+            self.idx.entry(pack).or_insert_with(|| "of a pack that was rebuilt".to_owned());
+        }
+    }
+
+    /// Whether all packs of a group are.
+    pub(super) fn has_whole_members(&self, stored: &StoredGroup) -> bool {
+        stored.group.members.iter().all(|member| self.whole.contains_key(&member.pack))
+    }
+
+    /// Whether nothing is wrong.
+    pub(super) fn is_clean(&self) -> bool {
+        let files = self.damaged.len() + self.missing.len() + self.shards.len() + self.segments.len();
+        let groups = self.groups.unreadable.len()
+            + self.groups.all().iter().filter(|stored| stored.missing().next().is_some()).count();
+        self.small.is_empty() && files == 0 && groups == 0
+    }
+
+    /// Whole packs that no intact segment names and whose session has ended.
+    pub(super) fn unnamed(
+        &self,
+        repository: &Repository,
+        open: &HashSet<SessionId>,
+        monitor: &dyn Monitor,
+    ) -> Result<Vec<PackId>, RepoError> {
+        let segments = SegmentList::load(repository, monitor)?;
+        let is_unnamed =
+            |(id, pack): &(&PackId, &WholePack)| !segments.names(id) && !open.contains(&pack.session);
+        Ok(self.whole.iter().filter(is_unnamed).map(|(id, _)| *id).collect())
+    }
+}
+
+/// Sessions are looked at by whoever ends the dead ones.
+fn is_fine(object: &SmallObject) -> bool {
+    matches!(object.id, SmallId::Session(_)) || (object.is_intact() && object.standing != Standing::LeftOver)
+}

@@ -1,0 +1,71 @@
+//! The index: damaged segments are set aside, and packs that no segment names are named in new ones.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::{Found, Repair, RepairKind};
+use crate::base::{DomainId, PackId, SessionId};
+use crate::error::Error;
+use crate::format::names;
+use crate::repo::{RepoError, Repository, StoredPacks};
+
+impl Repair<'_> {
+    pub(super) fn index(
+        &mut self,
+        repository: &Repository,
+        found: &Found,
+        open: &HashSet<SessionId>,
+    ) -> Result<(), Error> {
+        for (id, why) in &found.segments {
+            let name = names::segment(*id);
+            self.set_aside(&name)?;
+            self.step(RepairKind::Index, &name, format!("{why}; set aside"));
+        }
+        let mut stored: BTreeMap<DomainId, StoredPacks> = BTreeMap::new();
+        let mut named: Vec<PackId> = Vec::new();
+        for id in found.unnamed(repository, open, self.monitor)? {
+            self.check_cancelled()?;
+            let view = match repository.view_any_pack(id) {
+                Ok(view) => view,
+                Err(error) if error.is_useless() => {
+                    self.unrepaired(&names::pack(id), error.to_string());
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            // Its writer may have died before its own fsync.
+            if !self.options.dry_run && !repository.settle_pack(id)? {
+                continue;
+            }
+            named.push(id);
+            let domain = view.header.prefix.domain;
+            let stored = stored.entry(domain).or_default();
+            stored.adopt(id, view.len, view.header.prefix.class, view.table.records());
+            if stored.is_full() {
+                self.publish(repository, domain, stored)?;
+            }
+        }
+        for (domain, mut stored) in stored {
+            self.publish(repository, domain, &mut stored)?;
+        }
+        for id in named {
+            self.step(RepairKind::Index, &names::pack(id), "no index segment named it; one does now");
+        }
+        Ok(())
+    }
+
+    fn publish(
+        &self,
+        repository: &Repository,
+        domain: DomainId,
+        stored: &mut StoredPacks,
+    ) -> Result<(), Error> {
+        if self.options.dry_run {
+            return Ok(());
+        }
+        let keys = repository.keys.domain(domain).map_err(RepoError::from)?;
+        if let Some(keys) = keys {
+            stored.publish(repository, &keys, self.session)?;
+        }
+        Ok(())
+    }
+}
