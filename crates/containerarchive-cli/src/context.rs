@@ -96,7 +96,7 @@ impl<'t> Context<'t> {
         Ok(Self { terminal, threads, pins, store, environment, source, is_new_typed })
     }
 
-    fn read(&self) -> Result<Locked, RepoError> {
+    pub(crate) fn read(&self) -> Result<Locked, RepoError> {
         Locked::read(Arc::clone(&self.store), self.environment.clone(), self.terminal)
     }
 

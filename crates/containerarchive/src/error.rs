@@ -205,6 +205,8 @@ error_codes! {
     Capability = "E_CAPABILITY",
     /// The repository went back in time.
     Rollback = "E_ROLLBACK",
+    /// Damage that can be mended, or was.
+    Mendable = "E_MENDABLE",
     /// Damage that cannot be mended.
     Damaged = "E_DAMAGED",
     /// No snapshot or item of this name.

@@ -36,9 +36,10 @@ pub use compress::Compression;
 pub use crypto::{Argon2Params, KeyFile, Passphrase};
 pub use engine::{
     ChunkTotals, Filter, Freshness, GroupStatus, IndexTotals, IngestItem, IngestOptions, IngestReport,
-    ObjectClass, ObjectTotals, PackTotals, ParityReport, ReindexReport, RestoreOptions, RestoreReport,
-    RestoreTarget, Selector, SeriesStatus, Snapshots, Source, StatsOptions, StatsReport, StatusOptions,
-    StatusReport, ingest, parity_status, reindex, restore, set_parity, snapshots, stats, status,
+    LostRange, ObjectClass, ObjectTotals, PackTotals, ParityReport, ReindexReport, RepairKind, RepairOptions,
+    RepairReport, RepairStep, RestoreOptions, RestoreReport, RestoreTarget, Selector, SeriesStatus,
+    Snapshots, Source, StatsOptions, StatsReport, StatusOptions, StatusReport, Unrepaired, ingest,
+    parity_status, reindex, repair, repair_without_key, restore, set_parity, snapshots, stats, status,
 };
 pub use error::{Error, ErrorCode};
 pub use format::evidence::Evidence;

@@ -14,7 +14,7 @@ use containerarchive::Selector;
 
 use crate::{catalogue, ui};
 
-pub(crate) use maintenance::{ParityCommand, ParitySetArgs};
+pub(crate) use maintenance::{ParityCommand, ParitySetArgs, RepairArgs};
 pub(crate) use values::{KeyValue, NamedCommand};
 pub(crate) use verbs::{
     CapabilityArg, Command, CompletionsArgs, FilterArgs, IngestArgs, InitArgs, KeyAddArgs, KeyCommand,

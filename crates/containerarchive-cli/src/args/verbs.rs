@@ -7,7 +7,7 @@ use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use containerarchive::{Argon2Params, Capability, ChunkParams, Compression, Parity, Selector, Timestamp};
 
-use super::maintenance::ParityCommand;
+use super::maintenance::{ParityCommand, REPAIR_EXAMPLES, RepairArgs};
 use super::values::{
     Age, KeyValue, NamedCommand, NamedFile, parse_age, parse_chunk_size, parse_kdf, parse_named_command,
     parse_named_file, parse_pack_size, parse_selector, parse_size, parse_time,
@@ -37,6 +37,9 @@ pub(crate) enum Command {
     /// Count what is stored, and what deduplication and compression save
     #[command(after_help = STATS_EXAMPLES)]
     Stats,
+    /// Mend what is damaged: from parity, from replicas, from other copies
+    #[command(after_help = REPAIR_EXAMPLES)]
+    Repair(RepairArgs),
     /// Show how well packs are protected, or change that for new ones
     #[command(subcommand)]
     Parity(ParityCommand),

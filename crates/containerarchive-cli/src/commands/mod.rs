@@ -8,6 +8,7 @@ mod key;
 mod man;
 mod parity;
 mod reindex;
+mod repair;
 mod restore;
 mod show;
 mod snapshots;
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Outcome {
         Command::Show(arguments) => show::run(&context()?, arguments),
         Command::Status(arguments) => status::run(&context()?, arguments),
         Command::Stats => stats::run(&context()?),
+        Command::Repair(arguments) => repair::run(&context()?, arguments),
         Command::Parity(command) => parity::run(&context()?, command),
         Command::Reindex => reindex::run(&context()?),
         Command::Key(command) => key::run(&context()?, command),

@@ -215,14 +215,31 @@ impl Index {
             self.last = Some((Arc::clone(&place.view), place.slot));
             return Ok(place);
         }
-        let mut why: Vec<&str> = self.bad.values().map(String::as_str).collect();
-        why.sort_unstable();
-        let why = if why.is_empty() {
-            "no pack has it".to_owned()
-        } else {
-            format!("no pack that can be read has it ({})", why.join("; "))
-        };
+        let why = self.why_lost(repository, id, monitor)?;
         Err(RepoError::LostChunk { chunk: *id, why })
+    }
+
+    /// Names the packs that should have a chunk; if nobody knows of any, how many cannot be read.
+    fn why_lost(
+        &mut self,
+        repository: &Repository,
+        id: &ChunkId,
+        monitor: &dyn Monitor,
+    ) -> Result<String, RepoError> {
+        let hinted: BTreeSet<PackId> =
+            self.hints(repository, id, monitor)?.into_iter().map(|(pack, _)| pack).collect();
+        let known: Vec<&str> =
+            hinted.iter().filter_map(|pack| self.bad.get(pack)).map(String::as_str).collect();
+        Ok(match (known.is_empty(), self.bad.values().min()) {
+            (false, _) => format!("no pack that can be read has it ({})", known.join("; ")),
+            (true, None) => "no pack has it".to_owned(),
+            (true, Some(first)) => {
+                format!(
+                    "no pack that can be read has it; {} cannot be read, the first: {first}",
+                    self.bad.len()
+                )
+            }
+        })
     }
 
     /// All places of a chunk, after the index was read again and the packs that it does not name were looked at.
