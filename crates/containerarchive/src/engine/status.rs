@@ -26,11 +26,12 @@ pub struct StatusOptions<'a> {
 /// How a series stands against the age that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// Its newest snapshot is young enough.
+    /// Its newest snapshot is young enough, or no age was asked for.
     Fresh,
     /// Its newest snapshot is too old.
     Stale,
-    /// All of its snapshots claim to come from the future, so their age is not known. Counts as stale.
+    /// All of its snapshots claim to come from the future, so their age is not known, whether one was asked for or not.
+    /// Counts as stale.
     FromTheFuture,
 }
 
@@ -38,7 +39,8 @@ pub enum Freshness {
 ///
 /// A snapshot is as old as the older of its two times: that which it stands for (`--time`) and that at which it was
 /// committed. So a dump of last year that is stored today makes nothing look fresh, and neither does a time in the
-/// future. Snapshots that were committed in the future are passed over, unless there are no others.
+/// future. Snapshots of which even the older time lies in the future are passed over, unless there are no others: then
+/// the age of the series is not known.
 #[derive(Debug, Clone)]
 pub struct SeriesStatus {
     /// The series.
@@ -49,7 +51,7 @@ pub struct SeriesStatus {
     pub newest: LoadedManifest,
     /// How many snapshots the series has.
     pub snapshots: u64,
-    /// From the snapshot until now; 0 for one from the future.
+    /// From the older of the newest snapshot's times until now; 0 for one from the future.
     pub age_ms: u64,
     /// Against the age that was asked for.
     pub freshness: Freshness,
@@ -109,7 +111,8 @@ pub fn status(
     Ok(StatusReport { now, series, damaged: found.damaged, sessions })
 }
 
-fn is_future(time: Timestamp, now: Timestamp) -> bool {
+/// Whether a time lies further ahead than clocks may differ.
+pub(super) fn is_future(time: Timestamp, now: Timestamp) -> bool {
     time.0 > now.0.saturating_add(CLOCK_TOLERANCE_MS)
 }
 
@@ -136,8 +139,8 @@ fn judge(
         .max_by_key(|loaded| (!is_future(time_of(loaded), now), time_of(loaded), loaded.manifest.id))?;
     let age_ms = u64::try_from(now.0.saturating_sub(time_of(&newest).0)).unwrap_or(0);
     let freshness = match max_age_ms {
+        _ if is_future(time_of(&newest), now) => Freshness::FromTheFuture,
         None => Freshness::Fresh,
-        Some(_) if is_future(time_of(&newest), now) => Freshness::FromTheFuture,
         Some(max_age_ms) if age_ms > max_age_ms => Freshness::Stale,
         Some(_) => Freshness::Fresh,
     };

@@ -90,6 +90,15 @@ fn a_dump_of_last_year_that_is_stored_today_makes_nothing_look_fresh() {
 }
 
 #[test]
+fn series_with_nothing_but_the_future_have_no_age_whether_one_was_asked_for_or_not() {
+    let clients = Clients::new();
+    clients.ingest(&clients.at(1000, ADMIN), "clock", None);
+    let options = StatusOptions { filter: &Filter::default(), max_age_ms: None, pins: &NoPins };
+    let report = status(&clients.at(1, ADMIN), &options, &SilentMonitor).unwrap();
+    assert_eq!(report.series[0].freshness, Freshness::FromTheFuture);
+}
+
+#[test]
 fn times_in_the_future_are_told_and_make_nothing_look_fresh_for_ever() {
     let clients = Clients::new();
     // Dated in the future, committed now: as old as its commit.
