@@ -34,10 +34,10 @@ impl Batch {
         self.ranges.is_empty()
     }
 
-    /// The chunk with this number, in stream order.
+    /// The chunk with this number, in stream order. A number beyond [`Self::len`] is a defect of the caller.
     #[must_use]
-    pub fn chunk(&self, number: usize) -> Option<&[u8]> {
-        self.ranges.get(number).map(|range| &self.buffer[range.clone()])
+    pub fn chunk(&self, number: usize) -> &[u8] {
+        &self.buffer[self.ranges[number].clone()]
     }
 
     /// All chunks, in stream order.
@@ -178,7 +178,7 @@ mod tests {
         let mut chunks = Vec::new();
         while reader.next_batch(&mut batch).unwrap() {
             assert_eq!(batch.chunks().map(<[u8]>::len).sum::<usize>(), batch.content_bytes());
-            assert_eq!(batch.chunk(batch.len()), None);
+            assert!(batch.chunks().enumerate().all(|(number, chunk)| batch.chunk(number) == chunk));
             chunks.extend(batch.chunks().map(<[u8]>::to_vec));
         }
         assert!(batch.is_empty() && !reader.next_batch(&mut batch).unwrap());

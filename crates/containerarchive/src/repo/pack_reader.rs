@@ -1,10 +1,12 @@
 //! Reading packs: table first, then chunks. Nothing leaves here that did not pass its tag and its hash.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::keyring::DomainKeys;
 use super::{RepoError, Repository};
-use crate::base::{ChunkHash, ChunkId, Kind, PackId};
+use crate::base::limits::MAX_IDX_BYTES;
+use crate::base::{ChunkHash, ChunkId, DomainId, Kind, PackId};
 use crate::compress::Decompressor;
 use crate::crypto::ObjectSecrets;
 use crate::format::idx::PackIndex;
@@ -96,12 +98,22 @@ impl Repository {
     /// Reads a pack's table from its index file, if there is an intact one.
     #[must_use]
     pub fn view_index(&self, id: PackId, domain: &DomainKeys) -> Option<PackView> {
-        let bytes = self.store.get(&names::idx(id), crate::base::limits::MAX_IDX_BYTES as u64).ok()?;
-        let index = PackIndex::parse(&bytes, id, self.config.suite, self.config.repository).ok()?;
-        self.open_view(id, index.pack_len, index.header, index.table, domain).ok()
+        self.view_index_with(id, |_| Some(domain))
     }
 
-    pub(super) fn open_view(
+    /// As [`Self::view_index`], with the keys that are had for the pack's domain.
+    pub(super) fn view_index_with<K: Deref<Target = DomainKeys>>(
+        &self,
+        id: PackId,
+        keys_of: impl FnOnce(DomainId) -> Option<K>,
+    ) -> Option<PackView> {
+        let bytes = self.store.get(&names::idx(id), MAX_IDX_BYTES as u64).ok()?;
+        let index = PackIndex::parse(&bytes, id, self.config.suite, self.config.repository).ok()?;
+        let keys = keys_of(index.header.prefix.domain)?;
+        self.open_view(id, index.pack_len, index.header, index.table, &keys).ok()
+    }
+
+    fn open_view(
         &self,
         id: PackId,
         len: u64,
@@ -148,24 +160,6 @@ impl PackReader {
             Some((_, secrets)) => Ok(secrets),
             None => Err(RepoError::NeedsAdmin { what: "reading what was stored" }),
         }
-    }
-
-    /// Opens a chunk, given its stored bytes, which are used up; the plaintext is appended to `plain`.
-    ///
-    /// # Errors
-    /// The chunk is damaged, or these keys cannot read; `plain` is as before then.
-    pub fn open(
-        &mut self,
-        view: &PackView,
-        slot: u32,
-        record: &Record,
-        stored: &mut [u8],
-        plain: &mut Vec<u8>,
-    ) -> Result<(), RepoError> {
-        let start = plain.len();
-        self.unseal(view, slot, record, stored, plain)?;
-        let hash = self.domain.hasher.hash(record.id.kind, &plain[start..]);
-        check_hash(view, slot, record, hash).inspect_err(|_| plain.truncate(start))
     }
 
     /// Opens chunks of one kind that stand side by side in a pack: slot and record of each, and their stored bytes,

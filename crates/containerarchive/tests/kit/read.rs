@@ -242,8 +242,11 @@ fn chunks(repository: &Repository, id: PackId, bytes: &[u8]) -> Result<Vec<Chunk
         }
         let mut stored = bytes[offset as usize..offset as usize + record.stored_len as usize].to_vec();
         let mut plain = Vec::new();
-        reader.open(&view, slot, &record, &mut stored, &mut plain)?;
-        chunks.push((record.id, plain));
+        let run = [(slot, &record)].into_iter();
+        match reader.open_run(&view, record.id.kind, run, &mut stored, &mut plain) {
+            (_, Some(error)) => return Err(error),
+            (_, None) => chunks.push((record.id, plain)),
+        }
     }
     Ok(chunks)
 }

@@ -142,7 +142,7 @@ impl<'env> Write<'env> {
             let Some(ticket) = queues.compressing.pop_front() else { break };
             let packed = ticket.redeem().ok_or(Error::Worker)?;
             for chunk in &packed.chunks {
-                let plain = packed.batch.chunk(chunk.number).unwrap_or_default();
+                let plain = packed.batch.chunk(chunk.number);
                 let text = if chunk.codec == Codec::None { plain } else { &packed.text[chunk.text.clone()] };
                 writer.store(chunk.id, chunk.codec, text, plain.len() as u32)?;
             }
@@ -195,9 +195,8 @@ impl<'env> Write<'env> {
             text.clear();
             let mut chunks = Vec::with_capacity(new.len());
             for (number, id) in new {
-                let Some(plain) = batch.chunk(number) else { continue };
                 let start = text.len();
-                let codec = compression.compress(compressor, plain, &mut text);
+                let codec = compression.compress(compressor, batch.chunk(number), &mut text);
                 chunks.push(Packed { id, codec, number, text: start..text.len() });
             }
             PackedBatch { batch, text, chunks }

@@ -193,8 +193,9 @@ fn read_chunk(
                 repository.store.get_range(&names::pack(view.id), offset, &mut stored)?;
                 let mut plain = Vec::new();
                 let mut reader = PackReader::new(domain(repository));
-                reader.open(view, slot as u32, &record, &mut stored, &mut plain)?;
-                return Ok(plain);
+                let chunk = [(slot as u32, &record)].into_iter();
+                let (_, error) = reader.open_run(view, id.kind, chunk, &mut stored, &mut plain);
+                return error.map_or(Ok(plain), Err);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::support::{Lab, noise, sql};
 use crate::base::monitor::RecordingMonitor;
@@ -9,7 +10,9 @@ use crate::base::{NoPins, ObjectName, Problem, SilentMonitor};
 use crate::chunk::{GearTable, reference};
 use crate::engine::{ObjectClass, StatsOptions, StatsReport, stats};
 use crate::error::ErrorCode;
-use crate::store::{Durability, MemoryStore, Store};
+use crate::store::{
+    Durability, MemoryStore, ObservedStore, Store, StoreError, StoreErrorKind, StoreOperation,
+};
 
 const WRITER: [u8; 32] = [8; 32];
 
@@ -141,6 +144,44 @@ fn what_cannot_be_read_is_told_and_not_counted() {
         monitor.problems().iter().any(is_it)
     };
     assert!(named(&pack) && named(&segment), "{:?}", monitor.problems());
+}
+
+#[test]
+fn a_pack_without_segment_that_fails_to_be_read_is_no_pack_without_chunks() {
+    let (store, lab) = lab(false);
+    lab.ingest(&[("a", &noise(1, 300_000))]).unwrap();
+    take(&store, "index/");
+    let is_data = |name: &ObjectName| name.as_str().starts_with("packs/data/");
+    let packs: Vec<_> = take(&store, "packs/")
+        .into_iter()
+        .filter(|(name, _)| name.as_str().ends_with(".pack"))
+        .inspect(|(name, bytes)| store.put(name, bytes, Durability::Durable).unwrap())
+        .collect();
+    let pack = packs.into_iter().map(|(name, _)| name).find(is_data).unwrap();
+    let whole = count(&lab);
+    assert!(whole.is_exact && whole.unnamed_packs > 1);
+    // The first read of the pack is that of the survey; a second one would succeed.
+    let failing_once = |kind| {
+        let observed = Arc::new(ObservedStore::new(Arc::<MemoryStore>::clone(&store)));
+        let has_failed = AtomicBool::new(false);
+        let pack = pack.clone();
+        observed.set_before(move |call| {
+            if call.operation == StoreOperation::GetRange
+                && call.name == pack.as_str()
+                && !has_failed.swap(true, Ordering::Relaxed)
+            {
+                return Err(StoreError::new(kind, call.operation, &call.name, "injected"));
+            }
+            Ok(())
+        });
+        stats(&lab.on(observed).open().unwrap(), &StatsOptions::default(), &SilentMonitor)
+    };
+    assert_eq!(failing_once(StoreErrorKind::Network).unwrap_err().code(), ErrorCode::Network);
+    let report = failing_once(StoreErrorKind::Failed).unwrap();
+    assert_eq!((report.is_exact, report.data), (false, whole.data), "a bad sector that was read in the end");
+    assert!(store.corrupt(&pack, |bytes| bytes.truncate(bytes.len() - 1)));
+    let report = count(&lab);
+    assert_eq!((report.is_exact, report.unreadable_packs.packs), (true, 1), "nothing of it is counted");
 }
 
 #[test]
