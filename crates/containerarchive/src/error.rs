@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::format::FormatError;
-use crate::host::HostError;
+use crate::host::{HostError, listed};
 use crate::repo::RepoError;
 use crate::store::StoreErrorKind;
 
@@ -145,6 +145,16 @@ pub enum Error {
         /// What is lost.
         source: Box<RepoError>,
     },
+    /// A restore into a folder stopped after some items.
+    #[error("{source}; before that, {} of {count} items were restored, each whole: {}", restored.len(), listed(restored))]
+    RestoredPartly {
+        /// What it stopped at.
+        source: Box<Error>,
+        /// The items that were written.
+        restored: Vec<String>,
+        /// How many were to be restored.
+        count: usize,
+    },
     /// The user or the caller asked to stop.
     #[error("interrupted")]
     Cancelled,
@@ -224,6 +234,15 @@ error_codes! {
 }
 
 impl Error {
+    /// What went wrong itself, without what had been done before.
+    #[must_use]
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::RestoredPartly { source, .. } => source.root(),
+            _ => self,
+        }
+    }
+
     /// The code of this error.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
@@ -250,6 +269,7 @@ impl Error {
                 (ErrorCode::Failed, true) => ErrorCode::Damaged,
                 (code, _) => code,
             },
+            Self::RestoredPartly { source, .. } => source.code(),
             Self::Cancelled => ErrorCode::Cancelled,
         }
     }

@@ -69,7 +69,8 @@ pub struct RestoreReport {
 ///
 /// # Errors
 /// Something is damaged and has no other copy: the error names the object, the item and the byte. What was written to
-/// a folder before stays, each file whole; a stream has only right bytes before its end.
+/// a folder before stays, each file whole, and the error names those items; a stream has only right bytes before its
+/// end. What is in the way of any item in a folder is told before the first one is written.
 pub fn restore(
     repository: &Repository,
     snapshot: &LoadedManifest,
@@ -109,6 +110,15 @@ pub fn restore(
         monitor.problem(&Problem::Warning { text: format!("the session's lock stays: {error}") });
     }
     done
+}
+
+/// An error after some of `count` items were written.
+fn partly(source: Error, done: &[(String, u64)], count: usize) -> Error {
+    if done.is_empty() {
+        return source;
+    }
+    let restored = done.iter().map(|(name, _)| name.clone()).collect();
+    Error::RestoredPartly { source: Box::new(source), restored, count }
 }
 
 fn select<'m>(
@@ -189,15 +199,21 @@ impl<'env> Restore<'env> {
             }
             RestoreTarget::Folder { path, overwrite } => {
                 let folder = TargetFolder::open(path, overwrite)?;
+                folder.check(items.iter().map(|item| item.name.as_str()))?;
                 for item in items {
-                    let mut file = folder.create(&item.name)?;
-                    self.item(item, &mut file)?;
-                    file.finish()?;
+                    let restored = self.file(item, &folder);
+                    restored.map_err(|source| partly(source, &done, items.len()))?;
                     done.push((item.name.clone(), item.size));
                 }
             }
         }
         Ok(done)
+    }
+
+    fn file(&mut self, item: &Item, folder: &TargetFolder) -> Result<(), Error> {
+        let mut file = folder.create(&item.name)?;
+        self.item(item, &mut file)?;
+        Ok(file.finish()?)
     }
 
     fn item(&mut self, item: &Item, out: &mut dyn Write) -> Result<(), Error> {

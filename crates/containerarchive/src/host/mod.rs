@@ -9,6 +9,7 @@ mod target;
 
 pub use command::{Cancelled, CapturedCommand, CommandError};
 pub use error::HostError;
+pub(crate) use error::listed;
 pub use pins::FilePins;
 pub use redact::redact;
 pub use target::{TargetFile, TargetFolder};

@@ -1,12 +1,13 @@
 //! The folder that items are restored to. Nothing leaves it: every folder is opened by its own name below the one
 //! before, without following links, and a file gets its name only when it is whole.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 
 use super::HostError;
 
@@ -28,6 +29,15 @@ pub struct TargetFile {
     is_finished: bool,
 }
 
+/// What stands where a file is to be restored.
+enum Place {
+    Free,
+    /// Something that could be replaced.
+    Taken,
+    /// At this path, something that is never replaced.
+    Blocked(PathBuf),
+}
+
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 fn failed(action: &'static str, path: &Path) -> impl Fn(rustix::io::Errno) -> HostError {
@@ -41,14 +51,67 @@ impl TargetFolder {
     /// # Errors
     /// The folder cannot be made or opened.
     pub fn open(path: &Path, overwrite: bool) -> Result<Self, HostError> {
-        std::fs::create_dir_all(path).map_err(|source| HostError::Io {
-            action: "make the folder",
-            path: path.display().to_string(),
-            source,
+        std::fs::create_dir_all(path).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                HostError::NoFolder { path: path.display().to_string() }
+            }
+            _ => HostError::Io { action: "make the folder", path: path.display().to_string(), source },
         })?;
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(path, flags, Mode::empty()).map_err(failed("open the folder", path))?;
         Ok(Self { folder, path: path.to_owned(), overwrite })
+    }
+
+    /// Looks at the places of all files before the first of them is written, and changes nothing. The names are checked
+    /// item names. Costs a look at each folder on the way.
+    ///
+    /// # Errors
+    /// All that exist and would have to be replaced, or all that are in the way and cannot be; or a place cannot be
+    /// looked at.
+    pub fn check<'n>(&self, names: impl Iterator<Item = &'n str>) -> Result<(), HostError> {
+        let mut taken = Vec::new();
+        let mut in_the_way = BTreeSet::new();
+        for name in names {
+            match self.look(name)? {
+                Place::Free => {}
+                Place::Taken if self.overwrite => {}
+                Place::Taken => taken.push(self.path.join(name).display().to_string()),
+                // Several items may have it in their way.
+                Place::Blocked(path) => drop(in_the_way.insert(path.display().to_string())),
+            }
+        }
+        if !in_the_way.is_empty() {
+            let folder = self.path.display().to_string();
+            return Err(HostError::InTheWay { folder, paths: in_the_way.into_iter().collect() });
+        }
+        if taken.is_empty() { Ok(()) } else { Err(HostError::Exists { paths: taken }) }
+    }
+
+    fn look(&self, name: &str) -> Result<Place, HostError> {
+        use rustix::io::Errno;
+        let mut path = self.path.clone();
+        let mut folder: Option<OwnedFd> = None;
+        let (parents, file_name) = name.rsplit_once('/').unwrap_or(("", name));
+        for component in parents.split('/').filter(|component| !component.is_empty()) {
+            path.push(component);
+            let below = folder.as_ref().unwrap_or(&self.folder);
+            folder = match rustix::fs::openat(below, component, FOLDER, Mode::empty()) {
+                Ok(folder) => Some(folder),
+                Err(Errno::NOENT) => return Ok(Place::Free),
+                Err(Errno::NOTDIR | Errno::LOOP) => return Ok(Place::Blocked(path)),
+                Err(errno) => return Err(failed("open the folder", &path)(errno)),
+            };
+        }
+        path.push(file_name);
+        let below = folder.as_ref().unwrap_or(&self.folder);
+        match rustix::fs::statat(below, file_name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
+                Ok(Place::Blocked(path))
+            }
+            Ok(_) => Ok(Place::Taken),
+            Err(Errno::NOENT) => Ok(Place::Free),
+            Err(errno) => Err(failed("look at", &path)(errno)),
+        }
     }
 
     /// Begins a file. `name` is a checked item name: relative, without `..`.
@@ -76,7 +139,7 @@ impl TargetFolder {
         // Found out now and not after hours of writing; decided when the file gets its name.
         let is_taken = rustix::fs::statat(&folder, file_name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
         if is_taken && !self.overwrite {
-            return Err(HostError::Exists { path: path.display().to_string() });
+            return Err(HostError::Exists { paths: vec![path.display().to_string()] });
         }
         let (file, temporary) = create_temporary(&folder, &path)?;
         Ok(TargetFile {
@@ -109,6 +172,10 @@ impl TargetFile {
         HostError::Io { action, path: self.path.display().to_string(), source }
     }
 
+    fn exists(&self) -> HostError {
+        HostError::Exists { paths: vec![self.path.display().to_string()] }
+    }
+
     /// Makes the content durable and gives the file its name.
     ///
     /// # Errors
@@ -121,7 +188,7 @@ impl TargetFile {
         match renamed {
             Ok(()) => {}
             Err(rustix::io::Errno::EXIST) => {
-                return Err(HostError::Exists { path: self.path.display().to_string() });
+                return Err(self.exists());
             }
             // File systems that cannot rename without replacing can usually link.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
@@ -139,7 +206,7 @@ impl TargetFile {
         match linked {
             Ok(()) => rustix::fs::unlinkat(&self.folder, &self.temporary, AtFlags::empty())
                 .map_err(failed("name", &self.path)),
-            Err(rustix::io::Errno::EXIST) => Err(HostError::Exists { path: self.path.display().to_string() }),
+            Err(rustix::io::Errno::EXIST) => Err(self.exists()),
             Err(errno) => Err(failed("name", &self.path)(errno)),
         }
     }
@@ -185,6 +252,37 @@ mod tests {
         file.write_all(b"new").unwrap();
         file.finish().unwrap();
         assert_eq!(std::fs::read(folder.path().join("a/b.txt")).unwrap(), b"new");
+    }
+
+    #[test]
+    fn all_that_is_taken_or_in_the_way_is_found_before_anything_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["a", "c/d", "e", "f/g"] {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "old").unwrap();
+        }
+        let paths = |names: &[&str]| -> Vec<String> {
+            names.iter().map(|name| folder.path().join(name).display().to_string()).collect()
+        };
+        let check = |overwrite, names: &[&str]| {
+            TargetFolder::open(folder.path(), overwrite).unwrap().check(names.iter().copied())
+        };
+        match check(false, &["a", "b", "c/d", "c/e", "x/y/z"]) {
+            Err(HostError::Exists { paths: taken }) => assert_eq!(taken, paths(&["a", "c/d"])),
+            other => panic!("{other:?}"),
+        }
+        assert!(check(true, &["a", "b", "c/d", "c/e", "x/y/z"]).is_ok());
+        std::os::unix::fs::symlink("c", folder.path().join("link")).unwrap();
+        for overwrite in [false, true] {
+            match check(overwrite, &["a", "link/x", "f", "e/x", "e/y"]) {
+                Err(HostError::InTheWay { paths: found, .. }) => {
+                    assert_eq!(found, paths(&["e", "f", "link"]));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(!folder.path().join("x").exists());
     }
 
     #[test]

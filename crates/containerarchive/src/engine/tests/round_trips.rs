@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::support::{Lab, noise, sql};
 use crate::base::{NoPins, SilentMonitor};
 use crate::chunk::ChunkParams;
+use crate::error::ErrorCode;
 use crate::store::{Durability, LocalStore, MemoryStore, Store};
 
 fn contents() -> Vec<Vec<u8>> {
@@ -116,4 +117,34 @@ fn folder_bytes(path: &std::path::Path) -> u64 {
             metadata => metadata.len(),
         })
         .sum()
+}
+
+#[test]
+fn a_restore_that_stops_midway_names_the_items_that_were_written() {
+    let store = Arc::new(MemoryStore::new());
+    let lab = Lab::new(Arc::<MemoryStore>::clone(&store), true, 1);
+    let lost = noise(1, 100_000);
+    let items: [(&str, &[u8]); 5] = [("a", b"1"), ("b", b"2"), ("c", &lost), ("d", b"4"), ("e", b"5")];
+    lab.create().unwrap();
+    lab.ingest(&[("c", &lost)]).unwrap();
+    let old = store.names();
+    lab.ingest(&items).unwrap();
+    for name in old.iter().filter(|name| name.as_str().starts_with("packs/data")) {
+        store.corrupt(name, |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        });
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let error = lab.restore_to(folder.path()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Damaged);
+    let text = error.to_string();
+    assert!(
+        text.contains("item 'c'") && text.contains("2 of 5 items were restored, each whole: a, b"),
+        "{text}"
+    );
+    let mut there: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    there.sort();
+    assert_eq!(there, ["a", "b"]);
 }
