@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::IngestReport;
 use crate::base::{Monitor, PackId, Problem, SessionId, SilentMonitor, Timestamp};
+use crate::engine::status::is_future;
 use crate::error::Error;
 use crate::format::manifest::Manifest;
 use crate::format::slot::Capability;
@@ -15,6 +16,19 @@ use crate::repo::{
 
 /// How often a fenced commit is tried under a new session.
 const COMMIT_TRIES: usize = 3;
+
+/// A name with a `0` for each run of digits, to compare by what is left.
+fn without_digits(name: &str) -> String {
+    let mut left = String::with_capacity(name.len());
+    for sign in name.chars() {
+        if !sign.is_ascii_digit() {
+            left.push(sign);
+        } else if !left.ends_with('0') {
+            left.push('0');
+        }
+    }
+    left
+}
 
 /// What a commit needs.
 pub(super) struct Commit<'a> {
@@ -102,25 +116,42 @@ impl Commit<'_> {
         for item in manifest.items.iter().filter(|item| item.size == 0) {
             self.warn(format!("item '{}' is empty", item.name));
         }
+        if let Some(time) = self.time.filter(|time| is_future(*time, self.repository.environment.clock.now()))
+        {
+            self.warn(format!(
+                "the snapshot stands for {time}, which lies in the future: until then it passes for 'latest', before all snapshots that are made meanwhile"
+            ));
+        }
         // A write key reads no manifests, so that what is compared with earlier snapshots is left out.
         if self.repository.keys.capability() != Capability::Admin {
             return;
         }
         // Only for hints: what is damaged is told by those who read snapshots.
         let Ok(found) = load_manifests(self.repository, &SilentMonitor) else { return };
-        let of_series = |loaded: &&LoadedManifest| loaded.manifest.series == manifest.series;
-        if !found.snapshots.is_empty() && !found.snapshots.iter().any(|loaded| of_series(&loaded)) {
-            // Dated names make a new series each day, which retention then never thins: say so at the first one.
+        let own: Vec<_> =
+            found.snapshots.iter().rev().filter(|loaded| loaded.domain == self.domain.id).collect();
+        self.warn_of_dated_series(&manifest.series, &own);
+        let time = self.time.unwrap_or(manifest.created_at);
+        let is_earlier = |loaded: &&&LoadedManifest| {
+            loaded.manifest.series == manifest.series && loaded.manifest.created_at <= time
+        };
+        let earlier: Vec<_> = own.iter().filter(is_earlier).copied().collect();
+        self.warn_of_shrunk(manifest, &earlier);
+    }
+
+    /// Dated names make a new series each day, which retention then never thins. Any other new name is what it is.
+    /// `own`: the snapshots of the domain, newest first.
+    fn warn_of_dated_series(&self, series: &str, own: &[&LoadedManifest]) {
+        let mut others = own.iter().map(|loaded| loaded.manifest.series.as_str());
+        if others.clone().any(|other| other == series) {
+            return;
+        }
+        let pattern = without_digits(series);
+        if let Some(other) = others.find(|other| without_digits(other) == pattern) {
             self.warn(format!(
-                "this is the first snapshot of the series '{}', beside others: if the name holds a date, give a fixed one with --series, so that retention compares them",
-                manifest.series
+                "this is the first snapshot of the series '{series}', and '{other}' differs from it in digits only: if they are a date or a counter, give a name without them by --series, so that retention compares the snapshots"
             ));
         }
-        let time = self.time.unwrap_or(manifest.created_at);
-        let is_earlier =
-            |loaded: &&LoadedManifest| loaded.domain == self.domain.id && loaded.manifest.created_at <= time;
-        let earlier: Vec<_> = found.snapshots.iter().rev().filter(of_series).filter(is_earlier).collect();
-        self.warn_of_shrunk(manifest, &earlier);
     }
 
     /// A dump that is suddenly small is often one of which only a part was made. `earlier`: newest first.
