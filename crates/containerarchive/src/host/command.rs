@@ -12,7 +12,7 @@ use rustix::process::{
 };
 
 use super::redact::Redaction;
-use super::tail::{Tail, last_lines};
+use super::tail::{Tail, last_lines, within_json};
 use crate::format::evidence::Evidence;
 
 const SHELL: &str = "bash";
@@ -32,6 +32,9 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const SHOWN_CHARS: usize = 200;
 /// Longest text of a command in its evidence.
 const KEPT_CHARS: usize = 4096;
+
+/// Bytes that the last messages take in the evidence as a JSON string. Enough for 4 KiB of ordinary text.
+const MAX_TAIL_JSON_BYTES: usize = 8 << 10;
 
 /// Asked while a wait lasts.
 pub type Cancelled = Box<dyn Fn() -> bool + Send>;
@@ -215,17 +218,35 @@ impl CapturedCommand {
         while running.stderr.is_some() && ended.elapsed() < LAST_WORDS && running.read_messages(STEP)? {}
         let Ending::Exited(0) = ending else { return Err(self.failed(&mut running, ending).into()) };
         running.has_succeeded = true;
-        let mut argv = vec![SHELL.to_owned()];
-        argv.extend(SHELL_FLAGS.map(str::to_owned));
-        argv.push(self.shown(KEPT_CHARS));
+        let stderr_tail = self.redaction.redact(&running.tail.text());
         Ok(Evidence {
-            argv,
+            argv: self.argv(),
             exit_code: 0,
             bytes: running.bytes,
             duration_ms: u64::try_from(running.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             stderr_bytes: running.tail.total_bytes(),
-            stderr_tail: self.redaction.redact(&running.tail.text()),
+            stderr_tail: within_json(&stderr_tail, MAX_TAIL_JSON_BYTES).to_owned(),
         })
+    }
+
+    /// As the evidence has it.
+    fn argv(&self) -> Vec<String> {
+        let words = std::iter::once(SHELL).chain(SHELL_FLAGS).map(str::to_owned);
+        words.chain([self.shown(KEPT_CHARS)]).collect()
+    }
+
+    /// Bytes that the evidence will take at most as JSON: what is not known yet at its largest.
+    pub(crate) fn max_evidence_bytes(&self) -> usize {
+        let evidence = Evidence {
+            argv: self.argv(),
+            exit_code: i32::MIN,
+            bytes: u64::MAX,
+            duration_ms: u64::MAX,
+            stderr_bytes: u64::MAX,
+            stderr_tail: String::new(),
+        };
+        // It has nothing that cannot be written.
+        serde_json::to_vec(&evidence).map_or(0, |json| json.len()) + MAX_TAIL_JSON_BYTES
     }
 
     fn failed(&self, running: &mut Running, ending: Ending) -> CommandError {

@@ -35,6 +35,29 @@ impl Tail {
     }
 }
 
+/// The end of a text, from the beginning of a line on, that takes at most so many bytes as a JSON string.
+pub(super) fn within_json(text: &str, max_bytes: usize) -> &str {
+    let mut left = max_bytes;
+    let kept = text.char_indices().rev().take_while(|(_, sign)| {
+        let bytes = match sign {
+            '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+            '\0'..='\u{1f}' => 6,
+            _ => sign.len_utf8(),
+        };
+        let fits = bytes <= left;
+        left = left.saturating_sub(bytes);
+        fits
+    });
+    match kept.last() {
+        Some((0, _)) => text,
+        None => "",
+        Some((start, _)) => {
+            let rest = &text[start..];
+            rest.find(['\n', '\r']).map_or("", |end| &rest[end + 1..])
+        }
+    }
+}
+
 /// The last lines of a text that say something, as one.
 pub(super) fn last_lines(text: &str) -> String {
     let lines = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
@@ -65,6 +88,20 @@ mod tests {
         assert!(text.len() < TAIL_BYTES && text.starts_with("line 9") && text.ends_with("line 9999"));
         assert_eq!(last_lines(&text), "line 9995 / line 9996 / line 9997 / line 9998 / line 9999");
         assert_eq!(tail.total_bytes(), 6 + 98_890);
+    }
+
+    #[test]
+    fn a_text_is_cut_to_whole_lines_by_the_bytes_that_json_takes() {
+        for text in ["", "a", "a\nb\n\"c\"", "\u{1}\u{1}\n\u{1}\r\n€", "\u{7f}\\\t\u{8}\u{c}"] {
+            let whole = serde_json::to_string(text).unwrap().len() - 2;
+            assert_eq!(within_json(text, whole), text);
+            for max_bytes in 0..whole {
+                let kept = within_json(text, max_bytes);
+                assert!(text.ends_with(kept) && kept.len() < text.len(), "{text:?} {max_bytes}");
+                assert!(serde_json::to_string(kept).unwrap().len() - 2 <= max_bytes, "{text:?} {max_bytes}");
+            }
+        }
+        assert_eq!(within_json("first\nsecond\nthird", 10), "third");
     }
 
     #[test]

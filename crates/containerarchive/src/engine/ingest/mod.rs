@@ -28,6 +28,9 @@ use crate::store::StoreErrorKind;
 /// Longest series that is made from item names.
 const MAX_DEFAULT_SERIES_BYTES: usize = 1024;
 
+/// Bytes of JSON that all items of a manifest may take: sealed and in base64, they are four thirds of it.
+const MAX_DESCRIPTION_BYTES: usize = MAX_JSON_BYTES / 2;
+
 /// One stream to store.
 pub struct IngestItem<'a> {
     /// A relative path, unique in the snapshot.
@@ -160,13 +163,7 @@ fn check(items: &[IngestItem<'_>], options: &IngestOptions<'_>) -> Result<(), Er
         let why = "another item has the same name, or is a folder of it".to_owned();
         return Err(Error::ItemName { name: name.to_owned(), why });
     }
-    let described: usize = items.iter().map(|item| 2 * (item.name.len() + item.item_type.len()) + 256).sum();
-    if described > MAX_JSON_BYTES / 2 {
-        return Err(Error::Text {
-            what: "a snapshot of these items",
-            why: "their names and types are too long together".to_owned(),
-        });
-    }
+    check_description(items)?;
     if options.tags.len() > MAX_TAGS {
         return Err(Error::Text {
             what: "the number of tags",
@@ -194,6 +191,24 @@ fn check(items: &[IngestItem<'_>], options: &IngestOptions<'_>) -> Result<(), Er
         return Err(Error::Text { what: "the time", why: "it is not from 1970 to 9999".to_owned() });
     }
     Ok(())
+}
+
+/// Refuses before anything is stored what could not be committed: a manifest has a limit, too.
+fn check_description(items: &[IngestItem<'_>]) -> Result<(), Error> {
+    let words = |item: &IngestItem<'_>| 2 * (item.name.len() + item.item_type.len()) + 256;
+    let words: usize = items.iter().map(words).sum();
+    let evidence: usize = items.iter().map(|item| item.source.max_evidence_bytes()).sum();
+    if words + evidence <= MAX_DESCRIPTION_BYTES {
+        return Ok(());
+    }
+    let why = format!(
+        "its description could take {} KiB ({} for names and types, {} for commands and their messages), and has room for {}; make several snapshots of fewer items",
+        (words + evidence) >> 10,
+        words >> 10,
+        evidence >> 10,
+        MAX_DESCRIPTION_BYTES >> 10,
+    );
+    Err(Error::Text { what: "a snapshot of these items", why })
 }
 
 /// A name that the system gave, as a manifest can hold it.

@@ -22,6 +22,12 @@ pub trait Source: Send {
     /// As [`Read::read`].
     fn read_content(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
+    /// Bytes that the evidence of [`Source::finish`] takes at most as JSON. Asked before anything is read: a snapshot
+    /// whose description could become too long is refused then, and not when all is stored.
+    fn max_evidence_bytes(&self) -> usize {
+        0
+    }
+
     /// Called once, when the end was read, in the thread that reads. What it returns is kept as the item's evidence.
     ///
     /// # Errors
@@ -40,6 +46,10 @@ impl<R: Read + Send> Source for R {
 impl Source for CapturedCommand {
     fn read_content(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.read_output(buffer)
+    }
+
+    fn max_evidence_bytes(&self) -> usize {
+        self.max_evidence_bytes()
     }
 
     fn finish(&mut self) -> io::Result<Option<Value>> {
@@ -79,6 +89,13 @@ impl<'a> Watched<'a> {
         // First: a command's own error says more than what it has led to.
         let evidence =
             self.source.finish().map_err(|source| Error::Incomplete { item: self.item.clone(), source })?;
+        let announced = self.source.max_evidence_bytes();
+        if let Some(evidence) = &evidence
+            && evidence.to_string().len() > announced
+        {
+            let source = io::Error::other(format!("its evidence takes more than {announced} bytes"));
+            return Err(Error::Incomplete { item: item(), source });
+        }
         let (size, min_size) = (self.bytes, self.checks.min_size_bytes);
         if size < min_size {
             return Err(Error::TooSmall { item: item(), size, min_size });

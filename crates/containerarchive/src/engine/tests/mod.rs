@@ -2,6 +2,7 @@
 
 mod damage;
 mod failures;
+mod ingests;
 mod parity;
 mod power;
 mod pruner;
