@@ -1,9 +1,17 @@
-//! What several verbs are asked in the same way.
+//! What several verbs are asked in the same way, and what they mean by the future.
 
 use std::collections::BTreeMap;
 
 use crate::base::Timestamp;
 use crate::repo::LoadedManifest;
+
+/// Clocks of clients may differ by this much before a snapshot counts as one from the future.
+const CLOCK_TOLERANCE_MS: i64 = 10 * 60 * 1000;
+
+/// Whether a time lies further ahead than clocks may differ.
+pub(super) fn is_future(time: Timestamp, now: Timestamp) -> bool {
+    time.0 > now.0.saturating_add(CLOCK_TOLERANCE_MS)
+}
 
 /// Which snapshots are meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! Listing snapshots, and finding the one that a user means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::options::Filter;
 use crate::base::{Monitor, Pins, SessionId};
 use crate::error::Error;
+use crate::host::listed;
 use crate::repo::{Damage, LoadedManifest, Manifests, Repository, load_manifests};
 
 /// All snapshots of a repository.
@@ -114,11 +115,36 @@ impl Snapshots {
         found.ok_or_else(|| {
             let hint = match (self.found.snapshots.len(), self.matching(filter).count()) {
                 (0, _) => ": the repository has no snapshots yet".to_owned(),
-                (all, 0) => format!(": none of the {all} snapshots has what was asked for"),
+                (all, 0) => format!(": none of the {all} snapshots {}", self.lacking(filter)),
                 (_, matching) => format!(": only {matching} match"),
             };
             Error::NoSnapshot { wanted: selector.text(), hint }
         })
+    }
+
+    /// What of a filter no snapshot has.
+    fn lacking(&self, filter: &Filter) -> String {
+        let is_met = |wanted: &Filter| self.matching(wanted).next().is_some();
+        if let Some(series) = &filter.series
+            && !is_met(&Filter { series: Some(series.clone()), ..Filter::default() })
+        {
+            let known: BTreeSet<&String> =
+                self.found.snapshots.iter().map(|loaded| &loaded.manifest.series).collect();
+            let known: Vec<String> = known.into_iter().cloned().collect();
+            return format!("is of the series '{series}'; there are: {}", listed(&known));
+        }
+        if let Some(item) = &filter.item
+            && !is_met(&Filter { item: Some(item.clone()), ..Filter::default() })
+        {
+            return format!("has an item '{item}'");
+        }
+        for (key, value) in &filter.tags {
+            let tags = BTreeMap::from([(key.clone(), value.clone())]);
+            if !is_met(&Filter { tags, ..Filter::default() }) {
+                return format!("has the tag '{key}={value}'");
+            }
+        }
+        "has all that was asked for".to_owned()
     }
 
     fn find_prefix(&self, prefix: &str, selector: &Selector) -> Result<&LoadedManifest, Error> {

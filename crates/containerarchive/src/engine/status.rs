@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::options::Filter;
+use super::options::{Filter, is_future};
 use crate::base::{DomainId, Monitor, Pins, SessionId, Timestamp};
 use crate::error::Error;
 use crate::repo::{
     Damage, LoadedManifest, Repository, SessionState, SessionView, list_sessions, load_manifests,
 };
-
-/// Clocks of clients may differ by this much before a snapshot counts as one from the future.
-const CLOCK_TOLERANCE_MS: i64 = 10 * 60 * 1000;
 
 /// What to look at.
 #[derive(Clone, Copy)]
@@ -109,11 +106,6 @@ pub fn status(
     let judge = |((series, domain), members)| judge(series, domain, members, now, options.max_age_ms);
     let series = members.into_iter().filter_map(judge).collect();
     Ok(StatusReport { now, series, damaged: found.damaged, sessions })
-}
-
-/// Whether a time lies further ahead than clocks may differ.
-pub(super) fn is_future(time: Timestamp, now: Timestamp) -> bool {
-    time.0 > now.0.saturating_add(CLOCK_TOLERANCE_MS)
 }
 
 /// The time that a snapshot's age counts from.

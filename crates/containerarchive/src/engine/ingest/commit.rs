@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::IngestReport;
 use crate::base::{Monitor, PackId, Problem, SessionId, SilentMonitor, Timestamp};
-use crate::engine::status::is_future;
+use crate::engine::options::is_future;
 use crate::error::Error;
 use crate::format::manifest::Manifest;
 use crate::format::slot::Capability;

@@ -108,3 +108,24 @@ fn waits_end_when_nobody_wants_the_output() {
     silent.running = Some(silent.start().unwrap());
     assert!(silent.finish_output().is_err());
 }
+
+#[test]
+fn evidence_takes_no_more_than_was_announced_before_the_command_ran() {
+    for text in [
+        "true",
+        "echo err >&2",
+        "for i in {1..1500}; do echo '\"\\' >&2; done",
+        // Six bytes each as JSON.
+        "head -c 20000 /dev/zero >&2",
+        "echo first >&2; for i in {1..400}; do printf 'x\\1\\2\\3\\n' >&2; done; echo last >&2",
+        "head -c 4096 /dev/zero | tr '\\0' '\\377' >&2",
+        // A secret that is shorter than what stands in its place.
+        "PASSWORD=abcd; for i in {1..900}; do echo abcd >&2; done",
+    ] {
+        let announced = command(text).max_evidence_bytes();
+        let (_, evidence) = run(text).unwrap();
+        let taken = serde_json::to_string(&evidence).unwrap().len();
+        assert!(taken <= announced, "{text}: {taken} of {announced}");
+        assert!(!text.ends_with("echo last >&2") || evidence.stderr_tail.ends_with("\nlast"), "{evidence:?}");
+    }
+}
