@@ -13,7 +13,7 @@ use crate::args::RestoreArgs;
 use crate::context::Context;
 use crate::documents::Document;
 use crate::failure::{Failure, Outcome};
-use crate::ui::{Printable, Table, Terminal, count, size};
+use crate::ui::{Printable, Table, Terminal, count, output_width, size};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -117,6 +117,7 @@ fn text(manifest: &Manifest, report: &RestoreReport, to: &Path) -> String {
     for (name, bytes) in &report.items {
         table.row([name.clone(), size(*bytes)]);
     }
+    let table = table.fit(&[0], output_width());
     let to = to.display().to_string();
     format!(
         "{table}{} of snapshot {} restored to {}\n",

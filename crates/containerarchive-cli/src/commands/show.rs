@@ -7,7 +7,7 @@ use crate::args::ShowArgs;
 use crate::context::Context;
 use crate::documents::{Document, SnapshotDocument};
 use crate::failure::Outcome;
-use crate::ui::{Printable, Table, count, duration, size, time};
+use crate::ui::{Printable, Table, count, duration, output_width, size, time};
 
 #[derive(Serialize)]
 struct Content<'a> {
@@ -37,6 +37,7 @@ fn text(manifest: &Manifest) -> String {
     for item in &manifest.items {
         table.row([item.name.clone(), item.item_type.clone(), size(item.size)]);
     }
+    let table = table.fit(&[0, 1], output_width());
     format!(
         "snapshot  {}\ntime      {} ({})\nseries    {}\ntags      {}\nmade by   {}@{} in {}\n\
          size      {}, {} of it new: {} stored\n\n{table}{}",

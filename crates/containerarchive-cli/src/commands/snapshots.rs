@@ -7,7 +7,7 @@ use crate::args::SnapshotsArgs;
 use crate::context::Context;
 use crate::documents::{Document, SnapshotDocument};
 use crate::failure::{Failure, Outcome};
-use crate::ui::{Printable, Table, beginning, count, size, time};
+use crate::ui::{Printable, Table, beginning, count, output_width, size, time};
 
 /// Fewest digits of an id that are shown.
 const SHORT_ID_DIGITS: usize = 8;
@@ -71,6 +71,7 @@ fn text(manifests: &[&Manifest], digits: usize) -> String {
             size(manifest.stored_size),
         ]);
     }
+    let table = table.fit(&[2], output_width());
     format!("{table}{}\n", count(manifests.len() as u64, "snapshot"))
 }
 

@@ -11,7 +11,7 @@ use crate::args::StatusArgs;
 use crate::context::Context;
 use crate::documents::Document;
 use crate::failure::{Failure, Outcome};
-use crate::ui::{Table, age, count, size, time};
+use crate::ui::{Table, age, count, output_width, size, time};
 
 /// Digits of an id and of a domain that are shown.
 const SHORT_ID_DIGITS: usize = 8;
@@ -88,7 +88,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &StatusArgs) -> Outcome {
         let content = content(&report, max_age_ms, failure.is_none());
         terminal.document(&Document::new("containerarchive/status/1", content, terminal.problems()))?;
     } else {
-        terminal.print(&text(&report))?;
+        terminal.print(&text(&report, output_width()))?;
     }
     failure.map_or(Ok(()), Err)
 }
@@ -102,7 +102,26 @@ fn failure(report: &StatusReport, max_age_ms: Option<u64>, is_all: bool) -> Opti
         let text = format!("{snapshots} damaged, missing or replaced{also}");
         return Some(Failure::new(ErrorCode::Damaged, text));
     }
-    stale.map(|stale| Failure::new(ErrorCode::Stale, stale))
+    let failure = Failure::new(ErrorCode::Stale, stale?);
+    Some(match advice(report, is_all) {
+        Some(advice) => failure.advise(advice),
+        None => failure,
+    })
+}
+
+/// Where the backup is not what has to be looked after first.
+fn advice(report: &StatusReport, is_all: bool) -> Option<&'static str> {
+    if report.series.is_empty() {
+        return Some(if is_all {
+            "'containerarchive ingest' makes the first one; if there should be some, check --repo, and find out why the backup does not run"
+        } else {
+            "check --series and --tag: 'containerarchive status' without them lists all series; if they are right, find out why the backup does not run"
+        });
+    }
+    let is_ageless = |series: &SeriesStatus| series.freshness == Freshness::FromTheFuture;
+    report.stale().all(is_ageless).then_some(
+        "set right the clock that was wrong when they were made, or this computer's if that one is, and make a new snapshot",
+    )
 }
 
 /// Why the backups are not recent; `None` if they are.
@@ -115,23 +134,35 @@ fn stale_text(report: &StatusReport, max_age_ms: Option<u64>, is_all: bool) -> O
         };
         return Some(text.to_owned());
     }
-    let stale: Vec<&SeriesStatus> = report.stale().collect();
-    let max_age_ms = max_age_ms.filter(|_| !stale.is_empty())?;
-    let one = |series: &&SeriesStatus| match series.freshness {
-        Freshness::FromTheFuture => format!("'{}' has only snapshots from the future", series.series),
-        _ => format!("'{}' is {} old", series.series, age(series.age_ms)),
-    };
-    let mut named: Vec<String> = stale.iter().take(NAMED_SERIES).map(one).collect();
-    if stale.len() > NAMED_SERIES {
-        named.push(format!("and {} more", stale.len() - NAMED_SERIES));
+    let max_age_ms = max_age_ms?;
+    let (ageless, old): (Vec<&SeriesStatus>, Vec<_>) =
+        report.stale().partition(|series| series.freshness == Freshness::FromTheFuture);
+    let all = report.series.len();
+    let mut parts = Vec::new();
+    if !old.is_empty() {
+        let names = named(&old, |series| format!("'{}' is {} old", series.series, age(series.age_ms)));
+        let max_age = age(max_age_ms);
+        let count = old.len();
+        parts
+            .push(format!("the newest snapshot of {count} of {all} series is older than {max_age}: {names}"));
     }
-    Some(format!(
-        "the newest snapshot of {} of {} series is older than {}: {}",
-        stale.len(),
-        report.series.len(),
-        age(max_age_ms),
-        named.join(", ")
-    ))
+    if !ageless.is_empty() {
+        let names = named(&ageless, |series| format!("'{}'", series.series));
+        let count = ageless.len();
+        parts.push(format!(
+            "the age of {count} of {all} series is not known, because all snapshots of it are dated in the future: {names}"
+        ));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// The first few of them.
+fn named(series: &[&SeriesStatus], one: impl Fn(&SeriesStatus) -> String) -> String {
+    let mut names: Vec<String> = series.iter().take(NAMED_SERIES).map(|series| one(series)).collect();
+    if series.len() > NAMED_SERIES {
+        names.push(format!("and {} more", series.len() - NAMED_SERIES));
+    }
+    names.join(", ")
 }
 
 fn state_of(series: &SeriesStatus) -> &'static str {
@@ -200,15 +231,16 @@ fn session_content(session: &SessionView) -> SessionContent<'_> {
     }
 }
 
-fn text(report: &StatusReport) -> String {
+/// `width`: columns of the terminal that it is for.
+fn text(report: &StatusReport, width: Option<usize>) -> String {
     let mut text = String::new();
     if report.series.is_empty() {
         text.push_str("no snapshots\n");
     } else {
-        text.push_str(&series_table(report).to_string());
+        text.push_str(&series_table(report).fit(&[0], width).to_string());
     }
     if !report.sessions.is_empty() {
-        text.push_str(&format!("\n{}", session_table(report)));
+        text.push_str(&format!("\n{}", session_table(report).fit(&[2, 3], width)));
     }
     if report.sessions_in(SessionState::Dead).next().is_some() {
         text.push_str(
@@ -234,7 +266,7 @@ fn series_table(report: &StatusReport) -> Table {
             series.series.clone(),
             short(manifest.id.to_hex()),
             time(manifest.created_at),
-            age(series.age_ms),
+            age_of(series),
             size(manifest.original_size),
             series.snapshots.to_string(),
             remark(series),
@@ -250,6 +282,13 @@ fn series_table(report: &StatusReport) -> Table {
         table.row(row);
     }
     table
+}
+
+fn age_of(series: &SeriesStatus) -> String {
+    match series.freshness {
+        Freshness::FromTheFuture => "?".to_owned(),
+        Freshness::Fresh | Freshness::Stale => age(series.age_ms),
+    }
 }
 
 fn remark(series: &SeriesStatus) -> String {
@@ -279,4 +318,76 @@ fn session_table(report: &StatusReport) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use containerarchive::base::SessionId;
+    use containerarchive::repo::LoadedManifest;
+    use containerarchive::{Manifest, Timestamp};
+
+    use super::*;
+
+    fn series(name: &str, freshness: Freshness) -> SeriesStatus {
+        let time = Timestamp(4_000_000_000_000);
+        let manifest = Manifest {
+            version: 1,
+            id: SessionId([1; 16]),
+            created_at: time,
+            committed_at: time,
+            series: name.to_owned(),
+            tags: BTreeMap::new(),
+            original_size: 1,
+            stored_size: 1,
+            chunk_count: 1,
+            new_chunks: 1,
+            reused_chunks: 0,
+            items: Vec::new(),
+            host: String::new(),
+            user: String::new(),
+            duration_ms: 0,
+            previous: Vec::new(),
+        };
+        SeriesStatus {
+            series: name.to_owned(),
+            domain: DomainId::MAIN,
+            newest: LoadedManifest { manifest, domain: DomainId::MAIN, blake3: [0; 32] },
+            snapshots: 1,
+            age_ms: if freshness == Freshness::Stale { 10_800_000 } else { 0 },
+            freshness,
+            future_snapshots: u64::from(freshness == Freshness::FromTheFuture),
+        }
+    }
+
+    fn report(series: impl IntoIterator<Item = SeriesStatus>) -> StatusReport {
+        let series = series.into_iter().collect();
+        StatusReport { now: Timestamp(0), series, damaged: BTreeMap::new(), sessions: Vec::new() }
+    }
+
+    #[test]
+    fn an_age_that_is_not_known_is_told_as_such_and_not_as_too_old() {
+        let ageless = report([series("a", Freshness::FromTheFuture), series("b", Freshness::Fresh)]);
+        let failure = failure(&ageless, Some(7_200_000), true).unwrap();
+        assert_eq!(
+            failure.message(),
+            "the age of 1 of 2 series is not known, because all snapshots of it are dated in the future: 'a'"
+        );
+        assert!(failure.advice().contains("clock"), "{}", failure.advice());
+        let shown = text(&ageless, None);
+        let line = shown.lines().find(|line| line.starts_with("a ")).unwrap();
+        assert!(line.contains(" ?  ") && line.contains("AGE NOT KNOWN, 1 dated in the future"), "{shown}");
+        // Nobody asked for an age.
+        assert!(super::failure(&ageless, None, true).is_none());
+        let both = report([series("a", Freshness::FromTheFuture), series("b", Freshness::Stale)]);
+        let failure = super::failure(&both, Some(7_200_000), true).unwrap();
+        assert!(
+            failure.message().starts_with(
+                "the newest snapshot of 1 of 2 series is older than 2 h: 'b' is 3 h old; the age"
+            ),
+            "{}",
+            failure.message()
+        );
+    }
 }

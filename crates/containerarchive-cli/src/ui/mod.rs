@@ -14,7 +14,7 @@ mod terminal;
 
 pub(crate) use printable::{Printable, beginning};
 pub(crate) use prompt::read_hidden;
-pub(crate) use screen::are_colours_welcome;
+pub(crate) use screen::{are_colours_welcome, output_width};
 pub(crate) use size::{age, count, duration, size, time};
 pub(crate) use table::Table;
 pub(crate) use terminal::{Terminal, report_failure, usage_error};

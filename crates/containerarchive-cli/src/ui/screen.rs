@@ -1,6 +1,7 @@
 //! The standard error as a terminal: its width, colours, and one line that is drawn again and again.
 
 use std::io::{IsTerminal, Write};
+use std::os::fd::BorrowedFd;
 
 use rustix::termios::{tcgetpgrp, tcgetwinsize};
 
@@ -62,7 +63,16 @@ fn unbroken(text: &str) -> String {
 
 /// Columns of the terminal, now.
 pub(super) fn width() -> usize {
-    match tcgetwinsize(rustix::stdio::stderr()) {
+    width_of(rustix::stdio::stderr())
+}
+
+/// Columns of the standard output, if it is a terminal. What goes elsewhere is cut nowhere.
+pub(crate) fn output_width() -> Option<usize> {
+    std::io::stdout().is_terminal().then(|| width_of(rustix::stdio::stdout()))
+}
+
+fn width_of(terminal: BorrowedFd<'_>) -> usize {
+    match tcgetwinsize(terminal) {
         Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
         _ => DEFAULT_COLUMNS,
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::pty::{OnTerminal, Pipes, columns};
 use super::support::Lab;
 
 #[test]
@@ -84,4 +85,31 @@ fn what_other_clients_wrote_is_escaped() {
     lab.pipe(b"x", ["ingest", "--series", "\u{202e}s", "--time", "2026-01-01", "-"]).succeeded();
     let ended = lab.run(["status", "--max-age", "1h"]).failed(1, "\\u{202e}s");
     assert!(!format!("{}{}", ended.text(), ended.stderr).contains('\u{202e}'));
+}
+
+#[test]
+fn long_names_are_cut_to_the_terminal_and_nowhere_else() {
+    let lab = Lab::plain();
+    let long = "long/".repeat(60) + "end.sql";
+    for name in [&long, "short"] {
+        lab.pipe(b"x", ["ingest", "--name", name, "-"]).succeeded();
+    }
+    for (number, arguments) in
+        [&["status"][..], &["snapshots"], &["show", "latest~1"], &["restore", "latest~1", "--to", "out"]]
+            .into_iter()
+            .enumerate()
+    {
+        let mut command = lab.command(arguments);
+        command.env("TERM", "xterm");
+        let seen = OnTerminal::start(command, 100, Pipes::default()).finish().ended(0);
+        let lines: Vec<&str> = seen.text.lines().filter(|line| line.contains("long/")).collect();
+        // 'show' has the series before its table.
+        let line = lines.last().unwrap();
+        assert!(columns(line) <= 100 && line.contains('…'), "{arguments:?}: {}", seen.text);
+        if number == 0 {
+            let text = lab.run(arguments).succeeded();
+            assert!(text.text().contains(&long), "{}", text.text());
+            assert!(lab.run(["status", "--json"]).succeeded().text().contains(&long));
+        }
+    }
 }
