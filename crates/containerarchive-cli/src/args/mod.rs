@@ -4,10 +4,11 @@ mod maintenance;
 mod values;
 mod verbs;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, Resettable};
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use containerarchive::Selector;
@@ -29,7 +30,7 @@ environment variable CONTAINERARCHIVE_PASSPHRASE (an option on the command line 
 passphrase is asked for.
 
 Environment: every option is also read from CONTAINERARCHIVE_<NAME>, for example CONTAINERARCHIVE_REPO; \
---accept-rollback, --overwrite and --item are not.";
+--accept-rollback, --overwrite, --item and the --to of man are not. A variable of an option that is set and empty counts as not set.";
 
 /// What short help ends with.
 const MORE_BY_LONG_HELP: &str = "More options, and their environment variables: --help";
@@ -56,11 +57,17 @@ pub(crate) struct Typed {
     pub(crate) key: bool,
     /// An option that only a new repository heeds.
     pub(crate) new_repository: bool,
+    /// `--json`
+    pub(crate) json: bool,
 }
 
 impl Typed {
     fn of(matches: &ArgMatches) -> Self {
-        Self { key: is_typed(matches, &KEY_OPTIONS), new_repository: is_typed(matches, &NEW_OPTIONS) }
+        Self {
+            key: is_typed(matches, &KEY_OPTIONS),
+            new_repository: is_typed(matches, &NEW_OPTIONS),
+            json: is_typed(matches, &["json"]),
+        }
     }
 }
 
@@ -146,13 +153,19 @@ impl Cli {
             definition = summary(definition);
         }
         // The same mistake once more, with a usage that is the verb's.
-        let explained = |error| with_usage(self::definition()).try_get_matches().err().unwrap_or(error);
-        let matches = match definition.try_get_matches() {
+        let usage = || with_usage(without_empty_variables(self::definition()));
+        let explained = |error| usage().try_get_matches().err().unwrap_or(error);
+        let matches = match without_empty_variables(definition.clone()).try_get_matches() {
+            Ok(matches) => matches,
             Err(error) if error.use_stderr() => Err(explained(error))?,
-            result => result?,
+            // Help names all variables.
+            Err(help) => Err(definition.try_get_matches().err().unwrap_or(help))?,
         };
         let mut cli = Self::from_arg_matches(&matches)?;
         cli.typed = Typed::of(&matches);
+        if matches!(&cli.command, Command::Ingest(arguments) if arguments.names_no_source()) {
+            Err(nothing_to_store(usage()))?;
+        }
         if cli.typed.key {
             cli.global.forget_keys_of_environment(&matches);
         }
@@ -171,7 +184,8 @@ pub(crate) struct Unfinished {
 impl Unfinished {
     /// `None` if not even the options of all verbs can be read.
     pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Option<Self> {
-        let matches = definition().ignore_errors(true).try_get_matches_from(words).ok()?;
+        let matches =
+            without_empty_variables(definition()).ignore_errors(true).try_get_matches_from(words).ok()?;
         let global = GlobalArgs::from_arg_matches(&matches).ok()?;
         let verb = matches.subcommand().map(|(_, inner)| inner);
         let snapshot = verb.and_then(|verb| verb.try_get_one("snapshot").ok().flatten().cloned());
@@ -191,6 +205,29 @@ pub(crate) fn definition() -> clap::Command {
 /// Help names the environment variables and not what is in them.
 fn without_values(command: clap::Command) -> clap::Command {
     command.mut_args(|argument| argument.hide_env_values(true)).mut_subcommands(without_values)
+}
+
+/// A variable that is set and empty is how many systems leave one out. Those of passphrases are no options: an empty one
+/// is a secret that did not arrive.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let command = command.mut_args(|argument| match argument.get_env() {
+        Some(name) if is_empty(name) => argument.env(Resettable::Reset),
+        _ => argument,
+    });
+    command.mut_subcommands(without_empty_variables)
+}
+
+/// The parser would only name the argument that is missing.
+fn nothing_to_store(mut program: clap::Command) -> clap::Error {
+    let text = "nothing to store: name files, or commands whose output is to be stored, or '-' for the standard input\n\n  \
+                containerarchive ingest PATH...\n  \
+                containerarchive ingest --command app.sql='pg_dump app'\n  \
+                pg_dump app | containerarchive ingest --name app.sql -";
+    let verb = program
+        .find_subcommand_mut("ingest")
+        .map(|verb| verb.error(ErrorKind::MissingRequiredArgument, text));
+    verb.unwrap_or_else(|| clap::Error::raw(ErrorKind::MissingRequiredArgument, text))
 }
 
 /// With the plain usage of each verb: that of the parser has every option that is set in the environment, as if it had

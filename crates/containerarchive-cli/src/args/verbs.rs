@@ -177,11 +177,17 @@ pub(crate) struct InitArgs {
     pub(crate) label: String,
 }
 
+impl IngestArgs {
+    pub(super) fn names_no_source(&self) -> bool {
+        self.paths.is_empty() && self.item.is_empty() && self.command.is_empty()
+    }
+}
+
 /// `ingest`
 #[derive(Args)]
 pub(crate) struct IngestArgs {
     /// Files, each an item named by its path; '-' is the standard input
-    #[arg(value_name = "PATH", required_unless_present_any = ["item", "command"])]
+    #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// Item of this name from this file; FILE may be '-', a FIFO or /dev/fd/N
     #[arg(long, value_name = "NAME=FILE", value_parser = OsStringValueParser::new().try_map(|text| parse_named_file(&text)))]
@@ -316,7 +322,8 @@ impl ShellArg {
 #[derive(Args)]
 pub(crate) struct ManArgs {
     /// Write one page for each verb into this folder, which is made if it is missing; '-' prints the main page
-    #[arg(long, env = "CONTAINERARCHIVE_TO", value_name = "DIR|-", default_value = "-")]
+    // Not by a variable: that of 'restore' would bury the folder of a restore under manual pages.
+    #[arg(long, value_name = "DIR|-", default_value = "-")]
     pub(crate) to: PathBuf,
 }
 

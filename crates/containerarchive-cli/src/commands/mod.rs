@@ -32,6 +32,8 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Outcome {
     // Some verbs speak of the program and need no repository.
     let context = || Context::new(&cli.global, cli.typed, terminal);
     match &cli.command {
+        // Not where only the environment says so: that speaks of all verbs, and shells read these scripts.
+        Command::Completions(_) | Command::Man(_) if cli.typed.json => Err(no_document()),
         Command::Init(arguments) => init::run(&context()?, arguments),
         Command::Ingest(arguments) => ingest::run(&context()?, arguments),
         Command::Restore(arguments) => restore::run(&context()?, arguments),
@@ -47,6 +49,11 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Outcome {
         Command::Completions(arguments) => completions::run(arguments, terminal),
         Command::Man(arguments) => man::run(arguments, terminal),
     }
+}
+
+fn no_document() -> Failure {
+    Failure::usage("manual pages and completion scripts are text, and there is no JSON document of them")
+        .advise("leave out --json")
 }
 
 fn tags(pairs: &[KeyValue]) -> Outcome<BTreeMap<String, String>> {

@@ -77,3 +77,52 @@ fn progress_is_json_lines_when_asked_for_and_nothing_when_quiet() {
     assert_eq!(lab.run(["ingest", "a", "--quiet"]).succeeded().stderr, "");
     assert_eq!(lab.run(["ingest", "a"]).succeeded().stderr, "");
 }
+
+#[test]
+fn an_empty_variable_of_an_option_counts_as_not_set() {
+    let mut lab = Lab::plain();
+    let names = [
+        "SERIES",
+        "TAG",
+        "TIME",
+        "JSON",
+        "QUIET",
+        "PROGRESS",
+        "THREADS",
+        "COMMAND",
+        "NAME",
+        "TYPE",
+        "MIN_SIZE",
+        "EXPECT_TAIL",
+        "INIT",
+        "NO_ENCRYPTION",
+        "COMPRESSION",
+        "PACK_SIZE",
+        "CHUNK_SIZE",
+        "KDF",
+        "PASSPHRASE_FILE",
+        "PASSPHRASE_COMMAND",
+        "KEY_FILE",
+        "AFTER",
+        "BEFORE",
+        "MAX_AGE",
+    ];
+    for name in names {
+        lab.set(format!("CONTAINERARCHIVE_{name}").leak(), "");
+    }
+    lab.file("a", "content");
+    lab.run(["ingest", "a"]).succeeded();
+    assert_eq!(lab.snapshots()[0]["series"], "a");
+    for arguments in [&["status"][..], &["snapshots"], &["restore", "latest", "--to", "-"]] {
+        lab.run(arguments).succeeded();
+    }
+    // Help speaks of all variables, and mistakes of those that are none.
+    assert!(lab.run(["ingest", "--help"]).succeeded().text().contains("CONTAINERARCHIVE_SERIES"));
+    lab.run(["ingest", "--frobnicate"]).failed(2, "--frobnicate");
+    lab.set("CONTAINERARCHIVE_STATE_DIR", "");
+    lab.set("XDG_STATE_HOME", lab.path("xdg").display().to_string());
+    lab.run(["info"]).succeeded();
+    assert!(lab.path("xdg/containerarchive").exists());
+    lab.set("CONTAINERARCHIVE_REPO", "");
+    lab.run(["info"]).failed(2, "which repository?");
+}

@@ -71,3 +71,27 @@ fn a_folder_that_cannot_be_written_is_an_error() {
     lab.file("file", "");
     lab.run(["man", "--to", "file/pages"]).failed(1, "cannot write manual pages");
 }
+
+#[test]
+fn the_folder_of_a_restore_gets_no_manual_pages() {
+    let mut lab = Lab::empty();
+    lab.set("CONTAINERARCHIVE_TO", "restored");
+    assert!(lab.run(["man"]).succeeded().text().contains(".SH NAME"));
+    assert!(!lab.path("restored").exists());
+}
+
+#[test]
+fn json_of_what_is_no_document_is_refused_where_it_is_typed() {
+    let mut lab = Lab::empty();
+    for arguments in
+        [&["man", "--json"][..], &["--json", "man", "--to", "pages"], &["completions", "bash", "--json"]]
+    {
+        let ended = lab.run(arguments).failed(2, "there is no JSON document");
+        assert_eq!(ended.json_error()["error"]["code"], "E_USAGE");
+        assert_eq!(ended.stdout, b"");
+    }
+    assert!(!lab.path("pages").exists());
+    // The environment speaks of all verbs, and this is in the startup files of shells.
+    lab.set("CONTAINERARCHIVE_JSON", "1");
+    assert!(lab.run(["completions", "bash"]).succeeded().text().contains("complete"));
+}
