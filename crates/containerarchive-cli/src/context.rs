@@ -15,6 +15,9 @@ use crate::credentials::{KeySource, Secret};
 use crate::failure::{Failure, Outcome};
 use crate::ui::Terminal;
 
+/// What to do where a new repository got no key.
+const FIRST_KEY: &str = "give one by --passphrase-file, --passphrase-command, --key-file (which is made) or \
+                         CONTAINERARCHIVE_PASSPHRASE, or say --no-encryption";
 const MAX_DEFAULT_THREADS: usize = 16;
 
 /// What every verb needs.
@@ -180,7 +183,8 @@ impl<'t> Context<'t> {
             Failure::new(ErrorCode::Failed, format!("cannot make the state folder {folder}: {error}"))
                 .advise("name another one with --state-dir (CONTAINERARCHIVE_STATE_DIR)")
         })?;
-        let secret = if new.no_encryption { None } else { Some(self.source.load_new(self.terminal)?) };
+        let secret =
+            if new.no_encryption { None } else { Some(self.source.load_new(FIRST_KEY, self.terminal)?) };
         self.make(pins, new, label, secret.as_ref())?;
         let credential = secret.as_ref().map_or(Credential::None, Secret::credential);
         self.unlock(self.read()?, credential)

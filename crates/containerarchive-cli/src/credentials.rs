@@ -140,13 +140,16 @@ impl KeySource {
         }
     }
 
-    /// A key that is to be used from now on. A person types it twice.
+    /// A key that is to be used from now on. A person types it twice; where there is none, the error says how to give it.
     ///
     /// # Errors
     /// It cannot be read or made, or there is nobody to ask.
-    pub(crate) fn load_new(&self, terminal: &Terminal) -> Outcome<Secret> {
+    pub(crate) fn load_new(&self, how_to_give: &'static str, terminal: &Terminal) -> Outcome<Secret> {
         if !matches!(self, Self::Ask) {
             return self.read(MissingKeyFile::Make, terminal);
+        }
+        if !io::stderr().is_terminal() {
+            return Err(no_key("new passphrase or key file").advise(how_to_give));
         }
         let first = ask("New passphrase: ", terminal)?;
         let second = ask("Once more: ", terminal)?;
@@ -159,7 +162,7 @@ impl KeySource {
 
     fn read(&self, missing: MissingKeyFile, terminal: &Terminal) -> Outcome<Secret> {
         match self {
-            Self::Ask => Err(no_key()),
+            Self::Ask => Err(no_key("passphrase or key file")),
             Self::Environment(name, text) => {
                 passphrase(Zeroizing::new(text.clone().into_vec()), name).map(Secret::Passphrase)
             }
@@ -178,17 +181,15 @@ impl KeySource {
     }
 }
 
-fn no_key() -> Failure {
-    Failure::new(
-        ErrorCode::Key,
-        "a passphrase or key file is needed, none was given, and there is no terminal to ask on",
-    )
+fn no_key(what: &str) -> Failure {
+    let text = format!("a {what} is needed, none was given, and there is no terminal to ask on");
+    Failure::new(ErrorCode::Key, text)
 }
 
 fn ask(prompt: &str, terminal: &Terminal) -> Outcome<Passphrase> {
     // The standard input may be the data; the prompt itself goes to the controlling terminal.
     if !io::stderr().is_terminal() {
-        return Err(no_key());
+        return Err(no_key("passphrase or key file"));
     }
     terminal.finish_progress();
     let most = MAX_PASSPHRASE_BYTES + "\n".len();
@@ -235,6 +236,7 @@ pub(crate) fn read_secret(mut source: impl Read, max_bytes: usize) -> io::Result
 fn read_passphrase_file(path: &Path, terminal: &Terminal) -> Outcome<Passphrase> {
     let failed = |error: io::Error| {
         Failure::new(ErrorCode::Key, format!("cannot read the passphrase file {}: {error}", path.display()))
+            .advise("check the path and its permissions, and that it has one passphrase and nothing else")
     };
     let file = File::open(path).map_err(failed)?;
     key_file::warn_of_readers(&file, path, terminal);

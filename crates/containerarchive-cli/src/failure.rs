@@ -2,6 +2,7 @@
 
 use std::io;
 
+use containerarchive::host::HostError;
 use containerarchive::{Error, ErrorCode, RepoError};
 
 use crate::catalogue;
@@ -92,17 +93,59 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let is_silent =
             matches!(&error, Error::Output { source, .. } if source.kind() == io::ErrorKind::BrokenPipe);
-        let advice = match &error {
-            Error::Repo(RepoError::Occupied { .. }) => Some(
-                "nothing was changed; choose a folder that is empty or not there yet, or use the repository that is there",
-            ),
-            Error::Repo(RepoError::Pins(_)) => Some(
-                "mend the folder's permissions, or name another one with --state-dir (CONTAINERARCHIVE_STATE_DIR)",
-            ),
-            _ => None,
-        };
-        Self { is_silent, advice, ..Self::new(error.code(), error.to_string()) }
+        Self { is_silent, advice: advice_of(&error), ..Self::new(error.code(), error.to_string()) }
     }
+}
+
+/// Where more can be said than for the code in general.
+fn advice_of(error: &Error) -> Option<&'static str> {
+    Some(match error.root() {
+        Error::Repo(RepoError::Occupied { .. }) => {
+            "nothing was changed; choose a folder that is empty or not there yet, or use the repository that is there"
+        }
+        Error::Repo(RepoError::Pins(_)) => {
+            "mend the folder's permissions, or name another one with --state-dir (CONTAINERARCHIVE_STATE_DIR)"
+        }
+        Error::Repo(RepoError::SlotStays { .. }) => {
+            "nothing was changed; 'containerarchive key list' lists the keys, and another admin key must be there before the last one goes"
+        }
+        Error::Output { .. } => {
+            "the item is not whole there, and the snapshot is as it was: see to the place that it is written to, or name another one with --to, and restore again"
+        }
+        Error::Host(error) => return advice_of_host(error),
+        Error::NoSnapshot { .. } => {
+            "'containerarchive snapshots' lists them with their series, 'containerarchive show SNAPSHOT' the items of one; CONTAINERARCHIVE_SERIES and CONTAINERARCHIVE_TAG count, too"
+        }
+        Error::AmbiguousSnapshot { .. } => "give more digits of the one that you mean",
+        Error::NoItem { .. } => {
+            "name one of these items, or another snapshot; without --item all of them are restored to a folder"
+        }
+        Error::SeveralItems { .. } => "or restore all of them to a folder: --to DIR",
+        Error::ItemName { .. } => "give it a name of its own with --item NAME=FILE or --command NAME=COMMAND",
+        Error::ItemCount { .. } | Error::Text { .. } => "nothing was stored; change it and ingest again",
+        _ => return None,
+    })
+}
+
+/// Of the folder that items are restored to.
+fn advice_of_host(error: &HostError) -> Option<&'static str> {
+    Some(match error {
+        HostError::Exists { .. } => {
+            "no file was replaced; name an empty folder with --to, or say --overwrite to replace these files"
+        }
+        HostError::InTheWay { .. } => {
+            "a folder is never replaced by a file, and links are not followed: name an empty folder with --to, or move these away"
+        }
+        HostError::NoFolder { .. } => {
+            "name a folder with --to, which is made if it is missing, or '-' for the standard output"
+        }
+        error if error.is_full() => {
+            "free some space there, or name a folder on another disk with --to, and restore again"
+        }
+        HostError::Io { .. } => {
+            "the snapshot is as it was: name a folder that you may write to with --to, or mend the one that the message names"
+        }
+    })
 }
 
 impl From<RepoError> for Failure {

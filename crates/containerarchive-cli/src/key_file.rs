@@ -24,6 +24,7 @@ pub(crate) fn read(path: &Path, terminal: &Terminal) -> Outcome<KeyFile> {
     let bytes = read_secret(file, KeyFile::MAX_BYTES).map_err(|error| failed("read", path, &error))?;
     KeyFile::parse(&bytes).map_err(|error| {
         Failure::new(ErrorCode::Key, format!("cannot use the key file {}: {error}", path.display()))
+            .advise("name a file that 'init' or 'key add' has made; a file with a passphrase is given by --passphrase-file or --new-passphrase-file")
     })
 }
 
@@ -91,7 +92,13 @@ fn failed(action: &str, path: &Path, error: &io::Error) -> Failure {
         io::ErrorKind::StorageFull => ErrorCode::Full,
         _ => ErrorCode::Key,
     };
-    Failure::new(code, format!("cannot {action} the key file {}: {error}", path.display()))
+    let advice = match action {
+        "make" => {
+            "the repository was not changed; name a file that can be made, in a folder that is there and that you may write to"
+        }
+        _ => "check the path and its permissions; if the file is lost, use another key of the repository",
+    };
+    Failure::new(code, format!("cannot {action} the key file {}: {error}", path.display())).advise(advice)
 }
 
 #[cfg(test)]

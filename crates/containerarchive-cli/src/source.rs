@@ -80,6 +80,10 @@ impl Source {
 /// One of them cannot be opened, or the request makes no sense.
 pub(crate) fn open_all(arguments: &IngestArgs, ended: &Arc<AtomicBool>) -> Outcome<Vec<IngestItem<'static>>> {
     raise_file_limit();
+    if arguments.name.is_some() && arguments.paths.is_empty() {
+        return Err(Failure::usage("--name names the item of a PATH, and there is none")
+            .advise("leave it out (and CONTAINERARCHIVE_NAME): what is stored by --command NAME=COMMAND has its name there"));
+    }
     if arguments.name.is_some() && arguments.paths.len() != 1 {
         return Err(Failure::usage("--name names one item, and there are several paths")
             .advise("use --item NAME=FILE for each"));

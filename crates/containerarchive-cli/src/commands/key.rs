@@ -14,6 +14,9 @@ use crate::documents::{Document, KeyDocument, capability};
 use crate::failure::{Failure, Outcome};
 use crate::ui::{Table, size, time};
 
+/// What to do where no new key was given.
+const NEW_KEY: &str = "give it by --new-passphrase-file, --new-key-file (which is made) or CONTAINERARCHIVE_NEW_PASSPHRASE; \
+                       the other options are for the key that opens the repository now";
 const REVOKES_NOTHING: &str = "removing a key revokes nothing that was copied: who has an old copy of the repository \
                                and the key can still open that copy";
 
@@ -112,7 +115,7 @@ fn load_new(context: &Context<'_>, repository: &Repository, source: &KeySource) 
         let location = repository.store.location();
         return Err(Failure::usage(format!("{location} is not encrypted, so it has no keys")));
     }
-    let secret = source.load_new(context.terminal)?;
+    let secret = source.load_new(NEW_KEY, context.terminal)?;
     match context.try_key(&secret) {
         Err(RepoError::WrongKey { .. }) => Ok(secret),
         Err(error) => Err(error.into()),
@@ -129,6 +132,11 @@ fn remove(context: &Context<'_>, arguments: &KeyRemoveArgs) -> Outcome {
     repository.keys.require_admin("removing a key")?;
     let id = find(&repository, &arguments.id, context)?;
     remove_slot(&repository, id, context.terminal)?;
+    if repository.slot == Some(id) {
+        context.terminal.warn(&format!(
+            "key {id} is the one that this command was given: its passphrase or key file no longer opens the repository, here and wherever else it is used; use another admin key from now on"
+        ));
+    }
     context.terminal.notice(REVOKES_NOTHING);
     let removed = ChangeContent { added: None, removed: Some(id.to_hex()) };
     changed(context, removed, &format!("key {id} removed\n"))

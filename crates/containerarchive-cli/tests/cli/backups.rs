@@ -109,6 +109,54 @@ fn files_are_replaced_with_overwrite_only() {
 }
 
 #[test]
+fn a_restore_names_all_that_is_in_its_way_and_then_has_written_nothing() {
+    let lab = Lab::plain();
+    for name in ["a", "b", "c", "d"] {
+        lab.file(name, name);
+    }
+    lab.run(["ingest", "a", "b", "c", "d", "--item", "e/f=a"]).succeeded();
+    std::fs::create_dir(lab.path("out")).unwrap();
+    for name in ["out/b", "out/d"] {
+        lab.file(name, "old");
+    }
+    let ended = lab.run(["restore", "latest", "--to", "out"]).failed(1, "2 files exist already");
+    assert!(
+        ended.stderr.contains("out/b, out/d") && ended.stderr.contains("--overwrite"),
+        "{}",
+        ended.stderr
+    );
+    let there = || {
+        let mut there: Vec<_> =
+            std::fs::read_dir(lab.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        there.sort();
+        there
+    };
+    assert_eq!(there(), ["b", "d"]);
+    // Neither does a file in the place of a folder wait for its turn, nor a folder in the place of a file.
+    lab.file("out/e", "old");
+    std::fs::create_dir(lab.path("out/c")).unwrap();
+    let ended =
+        lab.run(["restore", "latest", "--to", "out", "--overwrite", "--json"]).failed(1, "in the way");
+    assert!(ended.stderr.contains("out/c, out/e"), "{}", ended.stderr);
+    assert_eq!(ended.json_error()["error"]["code"], "E_EXISTS");
+    assert_eq!(there(), ["b", "c", "d", "e"]);
+    assert_eq!(std::fs::read(lab.path("out/b")).unwrap(), b"old");
+    // What is not restored is in nobody's way.
+    lab.run(["restore", "latest", "--item", "a", "--to", "out"]).succeeded();
+}
+
+#[test]
+fn a_time_in_the_future_is_told_for_it_becomes_the_latest() {
+    let lab = Lab::plain();
+    let made = lab.pipe(b"x", ["ingest", "--time", "2999-01-01", "--json", "-"]).succeeded().json();
+    assert!(made["problems"][0]["text"].as_str().unwrap().contains("in the future"), "{made}");
+    for arguments in [&["ingest", "-"][..], &["ingest", "--time", "2026-01-01", "-"]] {
+        let made = lab.pipe(b"x", arguments).succeeded();
+        assert_eq!(made.stderr, "");
+    }
+}
+
+#[test]
 fn init_makes_a_repository_as_it_was_asked_to_and_only_in_an_empty_place() {
     let lab = Lab::empty();
     let arguments = [

@@ -193,3 +193,70 @@ fn a_copied_slot_under_another_name_locks_nobody_out() {
         lab.run(["snapshots"]).succeeded();
     }
 }
+
+#[test]
+fn advice_fits_the_error() {
+    let mut lab = Lab::encrypted();
+    lab.file("a", "content");
+    lab.run(["ingest", "a", "--item", "b=a", "--series", "daily"]).succeeded();
+    std::fs::create_dir_all(lab.path("taken/a")).unwrap();
+    let command = ["ingest", "--name", "n", "--command", "x=echo 1"];
+    for (arguments, code, message, advice) in [
+        (
+            &["key", "add", "--capability", "admin", "--new-key-file", "no/key"][..],
+            12,
+            "no/key",
+            "can be made",
+        ),
+        (
+            &["key", "add", "--capability", "admin", "--new-passphrase-file", "no"],
+            12,
+            "file no:",
+            "check the path",
+        ),
+        (
+            &["key", "add", "--capability", "admin", "--new-key-file", "a"],
+            12,
+            "no key file",
+            "'key add' has made",
+        ),
+        (&["key", "add", "--capability", "admin"], 12, "a new passphrase", "--new-passphrase-file"),
+        (&["key", "remove", &"f".repeat(32)], 2, "no such slot", "'containerarchive key list'"),
+        (&command, 2, "there is none", "leave it out"),
+        (&["restore", "latest", "--item", "x", "--to", "out"], 1, "has an item 'x'", "show SNAPSHOT"),
+        (
+            &["restore", "latest", "--series", "x", "--to", "out"],
+            1,
+            "there are: daily",
+            "CONTAINERARCHIVE_SERIES",
+        ),
+        (
+            &["restore", "latest", "--tag", "k=v", "--to", "out"],
+            1,
+            "has the tag 'k=v'",
+            "CONTAINERARCHIVE_TAG",
+        ),
+        (&["restore", "latest", "--to", "-"], 2, "several items", "--to DIR"),
+        (&["restore", "latest", "--to", "a"], 1, "a: it is no folder", "name a folder with --to"),
+        (&["restore", "latest", "--to", "a/b"], 1, "a/b: it is no folder", "name a folder with --to"),
+        (&["restore", "latest", "--to", "/dev/full"], 1, "it is no folder", "name a folder with --to"),
+        (&["restore", "latest", "--to", "/proc/x"], 1, "cannot make the folder", "you may write to"),
+        (&["restore", "latest", "--to", "taken", "--overwrite"], 1, "taken/a", "move these away"),
+        (&["status", "--series", "x"], 1, "no snapshot of this series", "check --series"),
+    ] {
+        let ended = lab.run([arguments, &["--json"]].concat()).failed(code, "E_");
+        let error = &ended.json_error()["error"];
+        assert!(error["message"].as_str().unwrap().contains(message), "{arguments:?}: {error}");
+        assert!(error["advice"].as_str().unwrap().contains(advice), "{arguments:?}: {error}");
+    }
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = lab.command(["restore", "latest", "--item", "a", "--to", "-"]);
+    let ended = Ended::from(command.stdout(full).stderr(Stdio::piped()).output().unwrap());
+    let ended = ended.failed(15, "not whole there");
+    assert!(!ended.stderr.contains("no snapshot was made"), "{}", ended.stderr);
+    let ended = lab.run(["ingest"]).failed(2, "nothing to store");
+    assert!(ended.stderr.contains("--command app.sql="), "{}", ended.stderr);
+    lab.unset("CONTAINERARCHIVE_PASSPHRASE");
+    lab.run(["info", "--key-file", "no/key"]).failed(12, "check the path");
+    lab.run(["init", "--repo", "new", "--key-file", "no/key"]).failed(12, "can be made");
+}

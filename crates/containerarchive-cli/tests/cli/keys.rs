@@ -147,6 +147,7 @@ fn a_second_key_opens_until_it_is_removed_and_the_last_admin_stays() {
     lab.run(["key", "remove", ""]).failed(1, "begin with ''");
     let ended = lab.run(["key", "remove", &id[..10]]).succeeded();
     assert!(ended.stderr.contains("revokes nothing"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("warning"), "{}", ended.stderr);
     let keys = lab.run(["key", "list", "--json"]).succeeded().json();
     let last = keys["keys"][0]["id"].as_str().unwrap();
     lab.run(["key", "remove", last]).failed(2, "last one with the admin capability");
@@ -202,4 +203,27 @@ fn a_plain_repository_has_no_keys() {
     assert!(lab.run(["key", "list"]).succeeded().text().contains("not encrypted"));
     lab.run(["key", "add", "--capability", "admin", "--new-key-file", "k"]).failed(2, "not encrypted");
     assert!(!lab.path("k").exists());
+}
+
+#[test]
+fn removing_the_key_in_use_is_done_and_told() {
+    for json in [false, true] {
+        let lab = Lab::encrypted();
+        lab.run(["key", "add", "--capability", "admin", "--new-key-file", "spare"]).succeeded();
+        let used = lab.run(["info", "--json"]).succeeded().json()["key"].as_str().unwrap().to_owned();
+        let more = if json { &["--json"][..] } else { &[] };
+        let ended = lab.run([&["key", "remove", &used], more].concat()).succeeded();
+        let told = "is the one that this command was given";
+        if json {
+            assert!(ended.json()["problems"][0]["text"].as_str().unwrap().contains(told), "{}", ended.text());
+        } else {
+            assert!(ended.stderr.contains("warning:") && ended.stderr.contains(told), "{}", ended.stderr);
+        }
+        lab.run(["info"]).failed(12, "wrong passphrase");
+        let spare = ["info", "--key-file", "spare", "--json"];
+        let last = lab.run(spare).succeeded().json()["key"].as_str().unwrap().to_owned();
+        // What is refused is not told as done.
+        let ended = lab.run(["key", "remove", &last, "--key-file", "spare"]).failed(2, "last one");
+        assert!(!ended.stderr.contains(told), "{}", ended.stderr);
+    }
 }

@@ -229,11 +229,11 @@ fn colours_are_for_terminals_and_for_people_who_want_them() {
 #[test]
 fn warnings_stand_above_the_bar_and_do_not_tear_it() {
     let lab = Lab::plain();
-    lab.pipe(b"x", ["ingest", "--name", "other", "-"]).succeeded();
-    let (ingest, input) = begin_ingest(&lab, &[]);
+    lab.pipe(b"x", ["ingest", "--series", "app-1", "-"]).succeeded();
+    let (ingest, input) = begin_ingest(&lab, &["--series", "app-2"]);
     ingest.wait_for("MiB/s");
     drop(input);
-    // That a series is new is told at the end, while the bar is there.
+    // That only the digits of a series are new is told at the end, while the bar is there.
     let seen = ingest.finish().ended(0);
     seen.assert_tidy();
     assert!(seen.text.contains("\r\x1b[K\x1b[1;33mwarning:\x1b[0m this is the first"), "{:?}", seen.text);
