@@ -427,11 +427,9 @@ impl<'env> Restore<'env> {
         let stored = pack.bytes.get(start..).and_then(|rest| rest.get(..place.record.stored_len as usize));
         let Some(stored) = stored else { return Ok(None) };
         let mut plain = Vec::new();
-        let chunk = std::iter::once((place.slot, &place.record));
-        let reader = &mut self.opener.reader;
-        let (_, error) =
-            reader.open_run(&place.view, place.record.id.kind, chunk, &mut stored.to_vec(), &mut plain);
-        Ok(error.is_none().then_some(plain))
+        let (view, record) = (&place.view, &place.record);
+        let opened = self.opener.reader.open(view, place.slot, record, &mut stored.to_vec(), &mut plain);
+        Ok(opened.is_ok().then_some(plain))
     }
 
     /// Tells what came from parity, and writes it back if that was asked for.

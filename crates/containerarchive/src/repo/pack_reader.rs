@@ -162,6 +162,23 @@ impl PackReader {
         }
     }
 
+    /// Opens a chunk, given its stored bytes, which are used up; the plaintext is appended to `plain`.
+    ///
+    /// # Errors
+    /// The chunk is damaged, or these keys cannot read; `plain` is as before then.
+    pub fn open(
+        &mut self,
+        view: &PackView,
+        slot: u32,
+        record: &Record,
+        stored: &mut [u8],
+        plain: &mut Vec<u8>,
+    ) -> Result<(), RepoError> {
+        let chunk = std::iter::once((slot, record));
+        let (_, error) = self.open_run(view, record.id.kind, chunk, stored, plain);
+        error.map_or(Ok(()), Err)
+    }
+
     /// Opens chunks of one kind that stand side by side in a pack: slot and record of each, and their stored bytes,
     /// which are used up. The plaintexts are appended to `plain`. Returns how many chunks are good, and what is wrong
     /// with the next one; nothing of that and of those behind it is in `plain`.
