@@ -1,91 +1,34 @@
-//! L1: the Reed-Solomon code of parity groups.
+//! L1: the Reed-Solomon code of parity, systematic, over GF(2^8) with a Cauchy matrix.
+//!
+//! I. Reed, G. Solomon, "Polynomial Codes over Certain Finite Fields", J. SIAM 8 (1960); the matrix after J. Blömer
+//! et al., "An XOR-Based Erasure-Resilient Coding Scheme", ICSI TR-95-048: every square submatrix of a Cauchy matrix
+//! can be inverted, so any n shards mend any n columns. That does not hold for a Vandermonde matrix below an identity.
+//!
+//! The code is linear and shards know nothing of each other: a shard is the sum of one product for each column, in
+//! any order, so it grows as blocks come ([`add_block`]) and groups of disjoint columns merge by XOR ([`xor_block`]).
+//!
+//! ```
+//! use containerarchive::parity::{Decoder, add_block};
+//!
+//! let blocks: [&[u8]; 3] = [b"seven", b"oak", b"trees"];
+//! let (mut first, mut second) = ([0; 5], [0; 5]);
+//! for (column, block) in (0..).zip(blocks) {
+//!     add_block(column, block, &[0, 1], &mut [&mut first[..], &mut second[..]]);
+//! }
+//! // Columns 0 and 1 are lost. What is left is taken out of the shards again.
+//! add_block(2, blocks[2], &[0, 1], &mut [&mut first[..], &mut second[..]]);
+//! let decoder = Decoder::new(&[0, 1], &[0, 1]).unwrap();
+//! let mut found = [0; 5];
+//! decoder.recover(1, &[&first, &second], &mut found);
+//! assert_eq!(&found, b"oak\0\0");
+//! ```
 
-/// Columns of a group: 0 to 239.
-pub const MAX_COLUMNS: usize = 240;
-/// Shards of a group: 0 to 15.
-pub const MAX_SHARDS: usize = 16;
+mod code;
+mod gf;
+mod kernel;
+#[cfg(any(test, feature = "testing"))]
+pub mod reference;
+#[cfg(test)]
+mod tests;
 
-fn mul(mut a: u8, mut b: u8) -> u8 {
-    let mut product = 0;
-    while b != 0 {
-        if b & 1 != 0 {
-            product ^= a;
-        }
-        a = (a << 1) ^ if a & 0x80 != 0 { 0x1D } else { 0 };
-        b >>= 1;
-    }
-    product
-}
-
-fn inverse(a: u8) -> u8 {
-    (1..=255).find(|b| mul(a, *b) == 1).unwrap_or(0)
-}
-
-/// The coefficient of a column in a shard: 1 / ((240 + shard) xor column).
-#[must_use]
-pub fn coefficient(shard: u8, column: u8) -> u8 {
-    inverse((240 + shard) ^ column)
-}
-
-/// Adds a block times its coefficient to each shard's accumulator.
-pub fn add_block(column: u8, block: &[u8], shards: &[u8], accumulators: &mut [&mut [u8]]) {
-    for (shard, accumulator) in shards.iter().zip(accumulators) {
-        let g = coefficient(*shard, column);
-        let table: Vec<u8> = (0..=255).map(|byte| mul(g, byte)).collect();
-        for (sum, byte) in accumulator.iter_mut().zip(block) {
-            *sum ^= table[usize::from(*byte)];
-        }
-    }
-}
-
-/// Adds a block to an accumulator.
-pub fn xor_block(block: &[u8], accumulator: &mut [u8]) {
-    for (sum, byte) in accumulator.iter_mut().zip(block) {
-        *sum ^= byte;
-    }
-}
-
-/// Solves for erased columns.
-pub struct Decoder {
-    rows: Vec<Vec<u8>>,
-}
-
-impl Decoder {
-    /// Inverts the part of the matrix that belongs to these columns and shards.
-    #[must_use]
-    pub fn new(erased: &[u8], shards: &[u8]) -> Option<Self> {
-        let n = erased.len();
-        if n != shards.len() {
-            return None;
-        }
-        let mut matrix: Vec<Vec<u8>> = (0..n)
-            .map(|i| {
-                let mut row: Vec<u8> = erased.iter().map(|column| coefficient(shards[i], *column)).collect();
-                row.extend((0..n).map(|j| u8::from(i == j)));
-                row
-            })
-            .collect();
-        for i in 0..n {
-            let pivot = (i..n).find(|row| matrix[*row][i] != 0)?;
-            matrix.swap(i, pivot);
-            let scale = inverse(matrix[i][i]);
-            matrix[i].iter_mut().for_each(|value| *value = mul(*value, scale));
-            for j in (0..n).filter(|j| *j != i) {
-                let factor = matrix[j][i];
-                let row = matrix[i].clone();
-                matrix[j].iter_mut().zip(row).for_each(|(value, other)| *value ^= mul(factor, other));
-            }
-        }
-        Some(Self { rows: matrix.into_iter().map(|row| row[n..].to_vec()).collect() })
-    }
-
-    /// Writes the block of one erased column.
-    pub fn recover(&self, which: usize, syndromes: &[&[u8]], out: &mut [u8]) {
-        out.fill(0);
-        for (factor, syndrome) in self.rows[which].iter().zip(syndromes) {
-            for (byte, value) in out.iter_mut().zip(*syndrome) {
-                *byte ^= mul(*factor, *value);
-            }
-        }
-    }
-}
+pub use code::{Decoder, MAX_COLUMNS, MAX_SHARDS, add_block, coefficient, kernel_name, xor_block};

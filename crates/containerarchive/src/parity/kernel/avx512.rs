@@ -1,0 +1,72 @@
+//! 64 bytes at a time: GFNI multiplies bytes by a bit matrix, which any linear map of GF(2^8) is. Its own
+//! multiplication is that of AES's polynomial, which is another field.
+
+use std::arch::x86_64::{
+    __m512i, _mm512_gf2p8affine_epi64_epi8, _mm512_loadu_si512, _mm512_set1_epi64, _mm512_storeu_si512,
+    _mm512_xor_si512,
+};
+
+use super::super::gf::MATRICES;
+use super::{Part, Registers};
+
+const BYTES: usize = 64;
+
+/// The proof that this processor can.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Avx512(());
+
+impl Avx512 {
+    pub(super) fn detect() -> Option<Self> {
+        let can = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("gfni");
+        can.then_some(Self(()))
+    }
+
+    pub(super) fn add<const N: usize>(self, source: &[u8], parts: [Part<'_>; N]) {
+        #[expect(unsafe_code, reason = "instructions that not every processor has")]
+        // SAFETY: `self` exists only where `detect` found every feature that the function is compiled for.
+        unsafe {
+            add(source, parts);
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,gfni")]
+fn add<const N: usize>(source: &[u8], parts: [Part<'_>; N]) {
+    let mut matrices = [_mm512_set1_epi64(0); N];
+    for (matrix, part) in matrices.iter_mut().zip(&parts) {
+        *matrix = _mm512_set1_epi64(MATRICES[usize::from(part.factor)].cast_signed());
+    }
+    let Registers { source, mut accumulators } = Registers::<N, BYTES>::of(source, parts);
+    for (at, bytes) in source.iter().enumerate() {
+        let bytes = load(bytes);
+        // All are loaded before one is stored: a load waits for a store to an address that ends in the same 12 bits.
+        let mut sums = [bytes; N];
+        for ((sum, accumulator), matrix) in sums.iter_mut().zip(&accumulators).zip(&matrices) {
+            let product = _mm512_gf2p8affine_epi64_epi8::<0>(bytes, *matrix);
+            *sum = _mm512_xor_si512(load(&accumulator[at]), product);
+        }
+        for (sum, accumulator) in sums.iter().zip(&mut accumulators) {
+            store(&mut accumulator[at], *sum);
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(bytes: &[u8; BYTES]) -> __m512i {
+    #[expect(unsafe_code, reason = "loads take pointers")]
+    // SAFETY: the array has 64 bytes, and the load needs no alignment.
+    unsafe {
+        _mm512_loadu_si512(bytes.as_ptr().cast())
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(place: &mut [u8; BYTES], bytes: __m512i) {
+    #[expect(unsafe_code, reason = "stores take pointers")]
+    // SAFETY: the array has 64 bytes, and the store needs no alignment.
+    unsafe {
+        _mm512_storeu_si512(place.as_mut_ptr().cast(), bytes);
+    }
+}
