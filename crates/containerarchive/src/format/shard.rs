@@ -1,4 +1,4 @@
-//! Parity shards (`docs/FORMAT.md` section 10).
+//! Parity shards (`docs/FORMAT.md` section 17).
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
@@ -49,6 +49,8 @@ pub const MAX_FRONT_LEN: usize = front_len(MAX_GROUP_MEMBERS);
 
 const RULE: &str = "R-SHARD-1";
 const LIMITS: &str = "R-SHARD-2";
+const ORDER: &str = "R-SHARD-3";
+const RECORDS: &str = "R-SHARD-4";
 
 /// Bytes of the front of a shard of so many members.
 #[must_use]
@@ -79,7 +81,8 @@ impl Member {
     /// Blocks of the pack.
     #[must_use]
     pub fn blocks(&self) -> u32 {
-        self.len.div_ceil(BLOCK_LEN as u64) as u32
+        // No member that was read is so long that this is not exact.
+        u32::try_from(self.len.div_ceil(BLOCK_LEN as u64)).unwrap_or(u32::MAX)
     }
 
     /// The member's block in a row: its number in the pack and its length, if it has one there.
@@ -218,19 +221,20 @@ impl Group {
     /// # Errors
     /// They are damaged (R-SHARD-4).
     pub fn parse_record(&self, row: u32, bytes: &[u8]) -> Result<RowSums, FormatError> {
-        const RULE: &str = "R-SHARD-4";
         let (n, m) = (self.members.len(), usize::from(self.shards));
-        ensure(bytes.len() == record_len(n, m), RULE, "a record has another length")?;
+        ensure(bytes.len() == record_len(n, m), RECORDS, "a record has another length")?;
         let (sums, check) = bytes.split_at(bytes.len() - BlockSum::LEN);
-        ensure(self.check_of(row, sums) == *check, RULE, "the checksums of a row are damaged")?;
+        ensure(self.check_of(row, sums) == *check, RECORDS, "the checksums of a row are damaged")?;
         let (sums, _) = sums.as_chunks::<{ BlockSum::LEN }>();
-        let (members, shards) = sums.split_at(n);
-        let of_member =
-            |(member, sum): (&Member, &[u8; BlockSum::LEN])| member.block_in(row).map(|_| BlockSum(*sum));
-        Ok(RowSums {
-            members: self.members.iter().zip(members).map(of_member).collect(),
-            shards: shards.iter().map(|sum| BlockSum(*sum)).collect(),
-        })
+        let (of_members, of_shards) = sums.split_at(n);
+        let mut members = Vec::with_capacity(n);
+        for (member, sum) in self.members.iter().zip(of_members) {
+            let sum = BlockSum(*sum);
+            let has_block = member.block_in(row).is_some();
+            ensure(has_block || sum == BlockSum::default(), RECORDS, "a checksum of no block is not zero")?;
+            members.push(has_block.then_some(sum));
+        }
+        Ok(RowSums { members, shards: of_shards.iter().map(|sum| BlockSum(*sum)).collect() })
     }
 
     fn check_of(&self, row: u32, sums: &[u8]) -> [u8; BlockSum::LEN] {
@@ -252,29 +256,25 @@ impl Group {
         let prefix = Prefix::parse(bytes, ObjectKind::Shard, suite, repository)?;
         let short = FormatError::short(RULE);
         let mut reader = Reader::new(&bytes[PREFIX_LEN..]);
-        let number = reader.u8().map_err(&short)?;
-        let shards = reader.u8().map_err(&short)?;
+        let [number, shards] = reader.array().map_err(&short)?;
         let count = usize::from(reader.u16().map_err(&short)?);
-        let rows = reader.u32().map_err(&short)?;
-        let zeros = reader.u64().map_err(&short)?;
         ensure(
             (1..=MAX_GROUP_MEMBERS).contains(&count),
-            LIMITS,
+            RULE,
             "its number of members is outside of the limits",
         )?;
-        let mut members = Vec::with_capacity(count);
-        for _ in 0..count {
-            members.push(parse_member(&mut reader, &short)?);
-        }
-        let end = PREFIX_LEN + (bytes.len() - PREFIX_LEN - reader.left());
-        let digest: [u8; DIGEST_LEN] = reader.array().map_err(&short)?;
-        ensure(blake3_256(&bytes[..end]) == digest, RULE, "its front is damaged")?;
-        ensure(zeros == 0, LIMITS, "a reserved field is not zero")?;
+        // Nothing else counts before it is known to be what was written.
+        let front = Reader::new(bytes).take(front_len(count)).map_err(&short)?;
+        let (body, digest) = front.split_at(front.len() - DIGEST_LEN);
+        ensure(blake3_256(body) == *digest, RULE, "its front is damaged")?;
+        let rows = reader.u32().map_err(&short)?;
+        ensure(reader.u64().map_err(&short)? == 0, LIMITS, "a reserved field is not zero")?;
         ensure(
             (1..=MAX_SHARDS).contains(&usize::from(shards)) && number < shards,
             LIMITS,
             "its number of shards is outside of the limits",
         )?;
+        let members = (0..count).map(|_| parse_member(&mut reader)).collect::<Result<_, _>>()?;
         let Prefix { class, domain, session, salt, .. } = prefix;
         let group =
             Self { id: GroupId(salt), class, domain, session, suite, repository, shards, rows, members };
@@ -297,23 +297,21 @@ impl Group {
             let is_next = number == 0 || self.members[number - 1].column < member.column;
             ensure(
                 is_next && usize::from(member.column) < MAX_COLUMNS,
-                "R-SHARD-3",
+                ORDER,
                 "its columns are not in order",
             )?;
-            ensure(packs.insert(member.pack), "R-SHARD-3", "a pack is a member twice")?;
+            ensure(packs.insert(member.pack), ORDER, "a pack is a member twice")?;
         }
         ensure(rows == u64::from(self.rows), LIMITS, "its number of rows is not that of its members")
     }
 }
 
-fn parse_member(
-    reader: &mut Reader<'_>,
-    short: &impl Fn(crate::base::codec::ShortError) -> FormatError,
-) -> Result<Member, FormatError> {
-    let pack = PackId(reader.array().map_err(short)?);
-    let len = reader.u64().map_err(short)?;
-    let first_row = reader.u32().map_err(short)?;
-    let [column, zeros @ ..] = reader.array::<4>().map_err(short)?;
+fn parse_member(reader: &mut Reader<'_>) -> Result<Member, FormatError> {
+    let short = FormatError::short(RULE);
+    let pack = PackId(reader.array().map_err(&short)?);
+    let len = reader.u64().map_err(&short)?;
+    let first_row = reader.u32().map_err(&short)?;
+    let [column, zeros @ ..] = reader.array::<4>().map_err(&short)?;
     ensure(zeros == [0; 3], LIMITS, "a reserved field is not zero")?;
     Ok(Member { pack, len, first_row, column })
 }
@@ -329,3 +327,6 @@ pub fn parse_trailer(trailer: [u8; TRAILER_LEN]) -> Result<usize, FormatError> {
     ensure(magic == TRAILER_MAGIC && fits, RULE, "its end is damaged")?;
     Ok(len)
 }
+
+#[cfg(test)]
+mod tests;
