@@ -16,6 +16,8 @@ use containerarchive::base::testing::{ManualClock, SeededRandomness};
 use containerarchive::base::{DomainId, PackId};
 use containerarchive::format::names;
 use containerarchive::format::prefix::Class;
+use containerarchive::repo::{Groups, rebuild_pack};
+use containerarchive::store::Durability;
 use containerarchive::{
     Argon2Params, Capability, ChunkParams, CreateOptions, Credential, Environment, Filter, IngestItem,
     IngestOptions, KeyFile, LocalStore, Locked, MemoryStore, Monitor, NewCredential, NoPins, OpenOptions,
@@ -76,6 +78,44 @@ fn check(repository: &Repository, expected: &[Value], monitor: &RecordingMonitor
     assert!(monitor.problems().is_empty(), "{:?}", monitor.problems());
 }
 
+/// Every pack is protected by whole groups, several ones, and comes back from them when it is lost.
+fn check_parity(repository: &Repository) {
+    let (site, store) = (repository.parity_store(), &repository.store);
+    let groups = Groups::load(site).unwrap();
+    assert!(groups.unreadable.is_empty() && groups.surplus.is_empty());
+    let classes: BTreeSet<Class> = groups.all().iter().map(|stored| stored.group.class).collect();
+    assert!(classes.contains(&Class::Data) && classes.contains(&Class::Structure));
+    assert!(groups.all().len() > 2, "{} groups", groups.all().len());
+    let mut members = 0;
+    for stored in groups.all() {
+        assert_eq!(stored.missing().count(), 0);
+        members += stored.group.members.len();
+        for (_, id) in stored.present() {
+            let shard = store.get(&names::shard(id), 1 << 30).unwrap();
+            assert_eq!(shard.len() as u64, stored.layout().file_len());
+            names::check_content_name(&id.0, &shard).unwrap();
+        }
+    }
+    let packs = packs(store);
+    assert_eq!(packs.len(), members);
+    for pack in packs {
+        let stored: Vec<_> = groups.of_pack(&pack).collect();
+        assert_eq!(stored.len(), 1, "{pack}");
+        let name = names::pack(pack);
+        let bytes = store.get(&name, 1 << 30).unwrap();
+        store.delete(&name).unwrap();
+        let rebuilt = rebuild_pack(site, stored[0], pack).unwrap().unwrap();
+        assert!(rebuilt.is_whole && rebuilt.bytes == bytes, "{pack}");
+        store.put(&name, &bytes, Durability::Durable).unwrap();
+    }
+}
+
+fn packs(store: &Arc<dyn Store>) -> Vec<PackId> {
+    let mut packs = Vec::new();
+    store.list(names::PACKS, &mut |entry| packs.extend(names::pack_id_of(&entry.name, "pack"))).unwrap();
+    packs
+}
+
 fn sha256(bytes: &[u8]) -> String {
     HEXLOWER.encode(digest(&SHA256, bytes).as_ref())
 }
@@ -131,6 +171,7 @@ fn check_version(version: &Path) {
             let monitor = RecordingMonitor::default();
             let repository = open(&store, &environment, credential, &monitor);
             check(&repository, described["snapshots"].as_array().unwrap(), &monitor);
+            check_parity(&repository);
         }
     }
 }
@@ -215,11 +256,7 @@ impl Writer {
     fn nodes(&self) -> usize {
         let repository = self.open();
         let domain = repository.keys.domain(DomainId::MAIN).unwrap().unwrap();
-        let mut packs: Vec<PackId> = Vec::new();
-        self.store
-            .list(names::PACKS, &mut |entry| packs.extend(names::pack_id_of(&entry.name, "pack")))
-            .unwrap();
-        let views = packs.into_iter().map(|id| repository.view_pack(id, &domain).unwrap());
+        let views = packs(&self.store).into_iter().map(|id| repository.view_pack(id, &domain).unwrap());
         views
             .filter(|view| view.header.prefix.class == Class::Structure)
             .map(|view| view.table.records().iter().filter(|record| record.plain_len > 0).count())

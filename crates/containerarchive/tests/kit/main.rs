@@ -15,6 +15,7 @@ mod read;
 mod sealed;
 mod segment;
 mod several;
+mod shard;
 mod signed;
 mod slot;
 mod text;
@@ -46,6 +47,7 @@ fn all() -> Cases {
     node::cases(&mut cases);
     manifest::cases(&mut cases);
     signed::cases(&mut cases);
+    shard::cases(&mut cases);
     cases
 }
 

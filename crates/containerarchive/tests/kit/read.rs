@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use containerarchive::base::{ObjectName, PackId, SilentMonitor, Timestamp};
+use containerarchive::base::{ObjectName, PackId, ShardId, SilentMonitor, Timestamp};
 use containerarchive::crypto::{
     KeyFile, Passphrase, RootKey, SealKey, Suite, slot_secrets_from_key_file, slot_secrets_from_passphrase,
 };
@@ -16,6 +16,7 @@ use containerarchive::format::prefix::{ObjectKind, PREFIX_LEN, Prefix};
 use containerarchive::format::segment::{HEADER_LEN, pages_in_file};
 use containerarchive::format::segment_whole::WholeSegment;
 use containerarchive::format::session::SealedSession;
+use containerarchive::format::shard::{Group, parse_trailer};
 use containerarchive::format::signed::{Fact, Forget, Retire, Settings, StopKind};
 use containerarchive::format::slot::{Slot, SlotKdf, SlotPayload};
 use containerarchive::format::{FormatError, names};
@@ -89,7 +90,7 @@ impl Reader {
     }
 }
 
-fn repository_in_memory(side: &Side) -> Repository {
+pub(crate) fn repository_in_memory(side: &Side) -> Repository {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let config = Config {
         repository: side.repository,
@@ -124,6 +125,10 @@ fn named(side: &Side, path: &str, bytes: &[u8]) -> Result<String, FormatError> {
         names::check_content_name(&id.0, bytes)?;
         return Ok(String::new());
     }
+    if let Some(id) = names::id_of::<ShardId>(&name, "par") {
+        names::check_content_name(&id.0, bytes)?;
+        return Ok(format!("{:?}", Group::parse_front(bytes, side.suite, side.repository)?));
+    }
     let slot = Slot::parse(bytes, side.repository, names::id_of(&name, "json").unwrap())?;
     Ok(format!("{slot:?}"))
 }
@@ -140,6 +145,12 @@ fn single(side: &Side, extension: &str, bytes: &[u8]) -> Result<String, FormatEr
         "blob" => format!("{:?}", open_blob(&SealKey::new(suite, BLOB_KEY.into())?, bytes.to_vec())?),
         "idx" => idx(side, bytes)?,
         "segment" => segment(side, bytes)?,
+        "front" => format!("{:?}", Group::parse_front(bytes, suite, repository)?),
+        "end" => {
+            let end = bytes.try_into().map_err(|_| broken("R-SHARD-1", "its end has another length"))?;
+            format!("{:?}", parse_trailer(end)?)
+        }
+        "record" => format!("{:?}", crate::shard::base(side).parse_record(crate::shard::ROW, bytes)?),
         "node" => format!("{:?}", Node::parse(bytes)?),
         "manifest" => manifest(side, bytes)?,
         "session" => {

@@ -60,5 +60,23 @@ fn settings(side: &Side, cases: &mut Cases) {
     }
     cases.reject(rule, "pack-too-small.settings", with("packSizeBytes", json!(65_535)));
     cases.reject(rule, "pack-too-large.settings", with("packSizeBytes", json!(268_435_457)));
-    cases.reject(rule, "parity.settings", with("parity", json!("10+2")));
+    for (case, level) in [("smallest", "1+1"), ("usual", "40+2"), ("largest", "200+16")] {
+        cases.accept(rule, &format!("{case}-parity.settings"), with("parity", json!(level)));
+    }
+    for (case, level) in [
+        ("empty", ""),
+        ("on", "on"),
+        ("without-shards", "40"),
+        ("of-0-packs", "0+1"),
+        ("of-201-packs", "201+1"),
+        ("with-0-shards", "40+0"),
+        ("with-17-shards", "40+17"),
+        ("leading-zero", "040+2"),
+        ("leading-zero-of-shards", "40+02"),
+        ("sign", "+40+2"),
+        ("spaces", "40 + 2"),
+        ("three-numbers", "40+2+1"),
+    ] {
+        cases.reject(rule, &format!("parity-{case}.settings"), with("parity", json!(level)));
+    }
 }
