@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 0 | F = 144 + 48 n | front |
 //! | F | R · 16 (n + m + 1) | one record of checksums for each row |
-//! | … | R · 32,768 | the rows |
+//! | … | B | the rows: whole ones of 32,768 bytes, the last as long as the longest block in it |
 //! | … | R · 16 (n + m + 1) | the records again |
 //! | … | F | the front again |
 //! | end − 8 | 4 | length of the front |
@@ -85,6 +85,11 @@ impl Member {
         u32::try_from(self.len.div_ceil(BLOCK_LEN as u64)).unwrap_or(u32::MAX)
     }
 
+    /// The end of the pack in its column, in bytes from the first row on.
+    fn reach(&self) -> u64 {
+        (u64::from(self.first_row) * BLOCK_LEN as u64).saturating_add(self.len)
+    }
+
     /// The member's block in a row: its number in the pack and its length, if it has one there.
     #[must_use]
     pub fn block_in(&self, row: u32) -> Option<(u32, usize)> {
@@ -123,13 +128,15 @@ pub struct Layout {
     front_len: u64,
     record_len: u64,
     rows: u64,
+    /// Bytes of all rows: the last one ends where the longest reach of a member does.
+    row_bytes: u64,
 }
 
 impl Layout {
     /// Bytes of the whole file.
     #[must_use]
     pub fn file_len(&self) -> u64 {
-        2 * (self.front_len + self.rows * self.record_len) + self.rows * BLOCK_LEN as u64 + TRAILER_LEN as u64
+        2 * (self.front_len + self.rows * self.record_len) + self.row_bytes + TRAILER_LEN as u64
     }
 
     /// Offset of a row.
@@ -138,11 +145,19 @@ impl Layout {
         self.front_len + self.rows * self.record_len + u64::from(row) * BLOCK_LEN as u64
     }
 
+    /// Bytes of `count` rows from `row` on.
+    #[must_use]
+    pub fn rows_len(&self, row: u32, count: u32) -> usize {
+        let start = u64::from(row) * BLOCK_LEN as u64;
+        let end = (start + u64::from(count) * BLOCK_LEN as u64).min(self.row_bytes);
+        end.saturating_sub(start) as usize
+    }
+
     /// Offsets of a row's two records.
     #[must_use]
     pub fn records(&self, row: u32) -> [u64; 2] {
         let own = u64::from(row) * self.record_len;
-        [self.front_len + own, self.row(0) + self.rows * BLOCK_LEN as u64 + own]
+        [self.front_len + own, self.row(0) + self.row_bytes + own]
     }
 }
 
@@ -163,6 +178,7 @@ impl Group {
             front_len: front_len(self.members.len()) as u64,
             record_len: record_len(self.members.len(), self.shards.into()) as u64,
             rows: self.rows.into(),
+            row_bytes: self.members.iter().map(Member::reach).max().unwrap_or(0),
         }
     }
 

@@ -13,9 +13,6 @@ use crate::format::names;
 use crate::format::pack::{HEADER_LEN, PackHeader};
 use crate::store::{Durability, StoreErrorKind};
 
-/// Shards whose fronts are looked at: those that dead sessions wrote are young.
-const NEWEST_SHARDS: usize = 512;
-
 /// Looks for packs of dead, uncommitted sessions of this domain and makes them durable, with parity. They count only once the
 /// caller publishes a segment that names them. Costs nothing without a dead session; else a listing of packs, and a look
 /// at the header of each that no segment of this domain names.
@@ -37,7 +34,7 @@ pub fn adopt_packs(
     }
     let named = index.named_packs(repository)?;
     // The dead session may have come to write their parity.
-    let groups = Groups::load_newest(repository.parity_store(), NEWEST_SHARDS)?;
+    let groups = Groups::load_newest(repository.parity_store())?;
     for id in list_packs(repository)? {
         if monitor.is_cancelled() {
             break;

@@ -65,6 +65,39 @@ fn each_pack_of_an_ingest_is_protected_and_any_lost_ones_come_back() {
     }
 }
 
+#[test]
+fn a_hundred_nightly_ingests_of_one_small_pack_stay_small_and_are_merged() {
+    let store = Arc::new(MemoryStore::new());
+    let mut lab = Lab::new(Arc::<MemoryStore>::clone(&store), true, 77);
+    lab.pack_size_bytes = 1 << 20;
+    lab.parity = Parity::default();
+    lab.create().unwrap();
+    let bytes_below = |folder: &str, ending: &str| {
+        let mut sum = 0;
+        let mut add = |entry: crate::store::ListEntry| {
+            sum += if entry.name.file_name().ends_with(ending) { entry.len } else { 0 };
+        };
+        store.list(folder, &mut add).unwrap();
+        sum as f64
+    };
+    let mut worst: f64 = 0.0;
+    for night in 1..=100_u64 {
+        lab.ingest(&[("night", &noise(night, 60_000))]).unwrap();
+        let share = bytes_below(names::PARITY, ".par") / bytes_below(names::PACKS, ".pack");
+        // One pack needs two shards of its own length, three packs two of the longest: below that no code can go.
+        if night > 4 {
+            worst = worst.max(share);
+        }
+        println!("night {night}: {:.1} %", share * 100.0);
+    }
+    assert!(worst <= 0.5, "{worst}");
+    let repository = lab.open().unwrap();
+    let groups = Groups::load(repository.parity_store()).unwrap();
+    assert!(packs(&repository).iter().all(|pack| groups.of_pack(pack).count() == 1));
+    let last = bytes_below(names::PARITY, ".par") / bytes_below(names::PACKS, ".pack");
+    assert!(last < 0.1, "{last}");
+}
+
 /// Everything below packs/data as it is, for comparing what a healing restore wrote back.
 fn bytes_of_packs(store: &MemoryStore) -> Vec<(String, Vec<u8>)> {
     let names = store.names().into_iter().filter(|name| name.file_name().ends_with(".pack"));

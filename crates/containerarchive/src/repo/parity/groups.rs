@@ -3,10 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{ParityStore, if_readable};
-use crate::base::{GroupId, PackId, ShardId, Timestamp};
+use crate::base::{DomainId, GroupId, PackId, ShardId, Timestamp};
 use crate::format::names;
+use crate::format::prefix::Class;
 use crate::format::shard::{Group, Layout, MAX_FRONT_LEN, RowSums, TRAILER_LEN, parse_trailer, record_len};
+use crate::parity::MAX_COLUMNS;
 use crate::repo::RepoError;
+
+/// What [`Groups::load_newest`] reads.
+const NEWEST_SHARDS: usize = 256;
 
 /// A group and those of its shards that are there.
 #[derive(Debug, Clone)]
@@ -75,14 +80,15 @@ impl Groups {
         Self::read(site, ids)
     }
 
-    /// Reads the fronts of the newest shards only: for looking at what was written lately without reading all.
+    /// Reads the fronts of the newest shards only, at most 256: for looking at small groups, which are young, where there
+    /// may be thousands.
     ///
     /// # Errors
     /// The store failed.
-    pub fn load_newest(site: ParityStore<'_>, count: usize) -> Result<Self, RepoError> {
+    pub fn load_newest(site: ParityStore<'_>) -> Result<Self, RepoError> {
         let mut listed = list_shards(site)?;
         listed.sort_unstable();
-        let ids = listed.into_iter().rev().take(count).map(|(_, id)| id).collect();
+        let ids = listed.into_iter().rev().take(NEWEST_SHARDS).map(|(_, id)| id).collect();
         Self::read(site, ids)
     }
 
@@ -122,6 +128,26 @@ impl Groups {
     #[must_use]
     pub fn all(&self) -> &[StoredGroup] {
         &self.groups
+    }
+
+    /// A column from which on small groups leave as many free as possible, so that a new group can be merged with them.
+    /// `random` decides where nothing else does.
+    #[must_use]
+    pub fn free_column(&self, class: Class, domain: DomainId, most: usize, random: u16) -> u8 {
+        let mut taken = [false; MAX_COLUMNS];
+        let is_small = |stored: &&StoredGroup| {
+            let group = &stored.group;
+            group.class == class && group.domain == domain && group.members.len() < most
+        };
+        for stored in self.groups.iter().filter(is_small) {
+            stored.group.members.iter().for_each(|member| taken[usize::from(member.column)] = true);
+        }
+        let start = usize::from(random) % MAX_COLUMNS;
+        let free_from =
+            |column: usize| (0..MAX_COLUMNS).take_while(|more| !taken[(column + more) % MAX_COLUMNS]).count();
+        let columns = (start..start + MAX_COLUMNS).map(|column| column % MAX_COLUMNS);
+        // Of equal ones the first: behind the random start.
+        columns.rev().max_by_key(|column| free_from(*column)).unwrap_or(start) as u8
     }
 
     /// The groups that a pack is a member of; after a crash there may be two.

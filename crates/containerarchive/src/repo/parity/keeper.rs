@@ -4,6 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::encode::{PackToProtect, protect_packs, write_shards};
+use super::groups::Groups;
 use super::shards::{MAX_ROW_BYTES, ShardRows};
 use crate::base::random::random_array;
 use crate::base::{DomainId, GroupId, PackId, SessionId, ShardId};
@@ -72,10 +73,12 @@ impl<'a> ParityKeeper<'a> {
         let mut open = self.open_group(class);
         let column = match open.members.last() {
             Some(last) => (usize::from(last.column) + 1) % MAX_COLUMNS,
-            // A random start, so that small groups mostly have different columns and can be merged.
+            // Other columns than those of small groups, so that they can be merged; random ones, since others may be
+            // making a group right now.
             None => {
-                usize::from(u16::from_le_bytes(random_array(&*self.repository.environment.random)?))
-                    % MAX_COLUMNS
+                let random = u16::from_le_bytes(random_array(&*self.repository.environment.random)?);
+                let groups = Groups::load_newest(self.repository.parity_store())?;
+                groups.free_column(class, self.domain, most.into(), random).into()
             }
         } as u8;
         let member = Member { pack: id, len: bytes.len() as u64, first_row: 0, column };

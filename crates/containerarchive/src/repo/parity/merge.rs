@@ -16,19 +16,17 @@ use crate::format::shard::{Group, Member};
 use crate::repo::objects::delete_if_there;
 use crate::repo::{Maintenance, RepoError, Repository};
 
-/// Shards whose fronts are looked at after an ingest: small groups are young, and a large repository has thousands.
-const NEWEST_SHARDS: usize = 512;
 /// Small groups of one kind that are left alone as long as their shards take little.
 const MAX_SMALL_GROUPS: usize = 16;
 /// Shards of small groups may take this part of their packs before they are merged.
-const MAX_SMALL_SHARE: u64 = 4;
+const MAX_SMALL_SHARE: u64 = 10;
 /// Rows of a shard that are read at once.
 const ROWS_AT_ONCE: usize = 32;
 
 /// What can be merged has the same kind, domain and number of shards.
 type Like = (Class, DomainId, u8);
 
-/// Merges small groups, if there are many of them, or their shards take more than a quarter of what they protect.
+/// Merges small groups, if there are many of them, or their shards take more than a tenth of what they protect.
 /// Returns how many groups became one. Does nothing while another maintenance session runs.
 ///
 /// # Errors
@@ -37,7 +35,7 @@ pub fn merge_small_groups(repository: &Repository, domain: DomainId) -> Result<u
     let Parity::Groups { members: most, .. } = repository.settings.parity else { return Ok(0) };
     let site = repository.parity_store();
     // A first look without registering: mostly there is nothing to do.
-    if plan(&Groups::load_newest(site, NEWEST_SHARDS)?, domain, most.into()).is_empty() {
+    if plan(&Groups::load_newest(site)?, domain, most.into()).is_empty() {
         return Ok(0);
     }
     let Some(keys) = repository.keys.domain(domain)? else { return Ok(0) };
@@ -46,7 +44,7 @@ pub fn merge_small_groups(repository: &Repository, domain: DomainId) -> Result<u
         Err(RepoError::Held { .. }) => return Ok(0),
         Err(error) => return Err(error),
     };
-    let groups = Groups::load_newest(site, NEWEST_SHARDS)?;
+    let groups = Groups::load_newest(site)?;
     let merged = merge_all(repository, &groups, domain, most.into(), maintenance.session());
     maintenance.end(repository)?;
     merged
@@ -166,7 +164,7 @@ fn add_shards(site: ParityStore<'_>, stored: &StoredGroup, sum: &mut ShardRows) 
     for (number, id) in stored.present() {
         for first in (0..rows).step_by(ROWS_AT_ONCE) {
             let count = (rows - first).min(ROWS_AT_ONCE as u32);
-            let bytes = &mut buffer[..count as usize * BLOCK_LEN];
+            let bytes = &mut buffer[..stored.layout().rows_len(first, count)];
             let offset = stored.layout().row(first);
             if if_readable(site.store.get_range(&names::shard(id), offset, bytes))?.is_none() {
                 return Ok(false);

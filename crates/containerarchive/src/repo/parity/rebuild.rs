@@ -122,8 +122,9 @@ impl<'a> Rows<'a> {
             bad_columns: vec![Vec::new(); count],
         };
         for (number, id) in stored.present() {
-            let offset = stored.layout().row(first_row);
-            this.read_shard(site, number, &names::shard(id), offset)?;
+            let layout = stored.layout();
+            let place = (layout.row(first_row), layout.rows_len(first_row, count as u32));
+            this.read_shard(site, number, &names::shard(id), place)?;
         }
         let mut buffer = vec![0; count * BLOCK_LEN];
         for place in 0..group.members.len() {
@@ -137,9 +138,9 @@ impl<'a> Rows<'a> {
         site: ParityStore<'_>,
         number: u8,
         name: &ObjectName,
-        offset: u64,
+        (offset, len): (u64, usize),
     ) -> Result<(), RepoError> {
-        let bytes = &mut self.syndromes[usize::from(number)];
+        let bytes = &mut self.syndromes[usize::from(number)][..len];
         read_blocks(site, name, offset, bytes)?;
         for (at, row) in bytes.chunks(BLOCK_LEN).enumerate() {
             let sum = self.sums[at].as_ref().and_then(|sums| sums.shards.get(usize::from(number)));

@@ -12,18 +12,19 @@ pub(super) const MAX_ROW_BYTES: usize = 64 << 20;
 pub(super) struct ShardRows {
     /// Their numbers.
     numbers: Vec<u8>,
-    /// The rows of each, whole blocks, behind room for what stands before them in the file.
+    /// The rows of each, behind room for what stands before them in the file.
     files: Vec<Vec<u8>>,
     /// That room.
     room: usize,
-    rows: usize,
+    /// Bytes of all rows.
+    len: usize,
 }
 
 impl ShardRows {
     /// Rows of zeros, for these shards. With as much `room` as front and records will take, no row is moved later on.
     pub(super) fn new(numbers: Vec<u8>, room: usize) -> Self {
         let files = numbers.iter().map(|_| vec![0; room]).collect();
-        Self { numbers, files, room, rows: 0 }
+        Self { numbers, files, room, len: 0 }
     }
 
     /// Zeros again.
@@ -31,29 +32,29 @@ impl ShardRows {
         for file in &mut self.files {
             file.truncate(self.room);
         }
-        self.rows = 0;
+        self.len = 0;
     }
 
     /// Bytes in memory if there were so many rows.
     pub(super) fn bytes_with(&self, rows: u32) -> usize {
-        self.files.len() * (rows as usize).max(self.rows) * BLOCK_LEN
+        self.files.len() * (rows as usize * BLOCK_LEN).max(self.len)
     }
 
-    /// Makes room for rows.
-    fn reach(&mut self, rows: usize) {
-        if rows > self.rows {
-            self.rows = rows;
+    /// Makes room for so many bytes of rows.
+    fn reach(&mut self, len: usize) {
+        if len > self.len {
+            self.len = len;
             for file in &mut self.files {
-                file.resize(self.room + rows * BLOCK_LEN, 0);
+                file.resize(self.room + len, 0);
             }
         }
     }
 
     /// Adds bytes of the member in a column, from the start of a row on.
     pub(super) fn add(&mut self, column: u8, row: u32, bytes: &[u8]) {
-        let start = row as usize;
-        self.reach(start + bytes.len().div_ceil(BLOCK_LEN));
-        let offset = self.room + start * BLOCK_LEN;
+        let start = row as usize * BLOCK_LEN;
+        self.reach(start + bytes.len());
+        let offset = self.room + start;
         let mut accumulators: Vec<&mut [u8]> =
             self.files.iter_mut().map(|file| &mut file[offset..]).collect();
         add_block(column, bytes, &self.numbers, &mut accumulators);
@@ -61,9 +62,9 @@ impl ShardRows {
 
     /// Adds rows of the same shard of another group; `which` counts the shards at hand.
     pub(super) fn merge(&mut self, which: usize, row: u32, rows: &[u8]) {
-        let start = row as usize;
-        self.reach(start + rows.len().div_ceil(BLOCK_LEN));
-        let offset = self.room + start * BLOCK_LEN;
+        let start = row as usize * BLOCK_LEN;
+        self.reach(start + rows.len());
+        let offset = self.room + start;
         xor_block(rows, &mut self.files[which][offset..]);
     }
 
@@ -82,7 +83,7 @@ impl ShardRows {
         let front = group.encode_front(number);
         let before = front.len() + records.len();
         let file = &mut self.files[which];
-        file.truncate(self.room + self.rows * BLOCK_LEN);
+        file.truncate(self.room + self.len);
         let start = match self.room.checked_sub(before) {
             Some(start) => start,
             None => {
