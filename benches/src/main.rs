@@ -12,6 +12,7 @@
 
 mod best;
 mod disk;
+mod parity;
 mod primitives;
 mod sample;
 
@@ -78,6 +79,7 @@ fn measure(options: &Options, rounds: Rounds) -> Result<Results, Box<dyn Error>>
     let sample = Sample::read(&options.file, options.sample_bytes)?;
     let mut results = Results::default();
     let sealed = primitives::measure(&sample, rounds, &mut results)?;
+    parity::measure(&sealed, rounds.processor, &mut results)?;
     disk::measure(&options.file, &options.dir, &sealed, rounds, &mut results)?;
     Ok(results)
 }
@@ -87,7 +89,7 @@ mod tests {
     use super::*;
 
     /// In the order of the output.
-    const NAMES: [&str; 15] = [
+    const NAMES: [&str; 19] = [
         "sample_bytes",
         "stored_bytes",
         "memcpy",
@@ -100,6 +102,10 @@ mod tests {
         "open",
         "blake3",
         "key_seconds",
+        "parity_32k",
+        "reed_solomon_simd_32k",
+        "parity_16m",
+        "reed_solomon_simd_16m",
         "read",
         "write",
         "disk",

@@ -20,6 +20,13 @@ pub(crate) struct Primitives {
     pub(crate) blake3: f64,
     /// Seconds that a passphrase takes, on all cores.
     pub(crate) key_s: f64,
+    /// Parity 40+2 of blocks of 32 KiB, which the caches hold.
+    pub(crate) parity_row: f64,
+    /// The same of 16 MiB, which they do not.
+    pub(crate) parity_pack: f64,
+    /// Both with the crate `reed-solomon-simd`.
+    pub(crate) other_parity_row: f64,
+    pub(crate) other_parity_pack: f64,
     /// From the page cache.
     pub(crate) read: f64,
     /// To the page cache.
@@ -54,6 +61,10 @@ impl Primitives {
             open: self.open.max(other.open),
             blake3: self.blake3.max(other.blake3),
             key_s: self.key_s.min(other.key_s),
+            parity_row: self.parity_row.max(other.parity_row),
+            parity_pack: self.parity_pack.max(other.parity_pack),
+            other_parity_row: self.other_parity_row.max(other.other_parity_row),
+            other_parity_pack: self.other_parity_pack.max(other.other_parity_pack),
             read: self.read.max(other.read),
             write: self.write.max(other.write),
             disk: self.disk.max(other.disk),
@@ -82,6 +93,10 @@ impl Primitives {
             open: get("open")?,
             blake3: get("blake3")?,
             key_s: get("key_seconds")?,
+            parity_row: get("parity_32k")?,
+            parity_pack: get("parity_16m")?,
+            other_parity_row: get("reed_solomon_simd_32k")?,
+            other_parity_pack: get("reed_solomon_simd_16m")?,
             read: get("read")?,
             write: get("write")?,
             disk: get("disk")?,
@@ -94,7 +109,8 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "sample_bytes 1000\nstored_bytes 250\nmemcpy 9e9\ncut 2e9\nsha256 2e9\nhmac_sha256 1.5e9\n\
-                        compress 5e8\ndecompress 1e9\nseal 8e9\nopen 7e9\nblake3 3e9\nkey_seconds 0.1\nread 6e9\n\
+                        compress 5e8\ndecompress 1e9\nseal 8e9\nopen 7e9\nblake3 3e9\nkey_seconds 0.1\nparity_32k 2e10\n\
+                        parity_16m 9e9\nreed_solomon_simd_32k 5e9\nreed_solomon_simd_16m 3e9\nread 6e9\n\
                         write 2e9\ndisk 3e8\n";
 
     #[test]

@@ -270,6 +270,10 @@ impl WorkReport {
             ("AES-256-GCM, seal", rates.seal),
             ("AES-256-GCM, open", rates.open),
             ("BLAKE3 of packs", rates.blake3),
+            ("parity 40+2 of 32 KiB blocks", rates.parity_row),
+            ("parity 40+2 of 16 MiB blocks", rates.parity_pack),
+            ("the same of 32 KiB, crate `reed-solomon-simd`", rates.other_parity_row),
+            ("the same of 16 MiB, crate `reed-solomon-simd`", rates.other_parity_pack),
             ("disk with fsync, best of six", rates.disk),
         ] {
             table.row([name.to_owned(), format!("{:.2}", rate / 1e9)]);
