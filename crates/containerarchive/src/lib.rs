@@ -35,11 +35,12 @@ pub use chunk::ChunkParams;
 pub use compress::Compression;
 pub use crypto::{Argon2Params, KeyFile, Passphrase};
 pub use engine::{
-    ChunkTotals, Filter, Freshness, GroupStatus, IndexTotals, IngestItem, IngestOptions, IngestReport,
+    ChunkTotals, Filter, Freshness, GroupStatus, Hurt, IndexTotals, IngestItem, IngestOptions, IngestReport,
     LostRange, ObjectClass, ObjectTotals, PackTotals, ParityReport, ReindexReport, RepairKind, RepairOptions,
     RepairReport, RepairStep, RestoreOptions, RestoreReport, RestoreTarget, Selector, SeriesStatus,
-    Snapshots, Source, StatsOptions, StatsReport, StatusOptions, StatusReport, Unrepaired, ingest,
-    parity_status, reindex, repair, repair_without_key, restore, set_parity, snapshots, stats, status,
+    Snapshots, Source, StatsOptions, StatsReport, StatusOptions, StatusReport, Unrepaired, VerifyError,
+    VerifyLevel, VerifyOptions, VerifyReport, VerifyStats, ingest, parity_status, reindex, repair,
+    repair_without_key, restore, set_parity, snapshots, stats, status, verify, verify_without_key,
 };
 pub use error::{Error, ErrorCode};
 pub use format::evidence::Evidence;

@@ -11,20 +11,25 @@ mod scan;
 mod snapshots;
 mod stats;
 mod status;
+mod verify;
 
 pub use ingest::{IngestItem, IngestOptions, IngestReport, Source, ingest};
 pub use options::Filter;
 pub use parity::{GroupStatus, ParityReport, parity_status, set_parity};
 pub use reindex::{ReindexReport, reindex};
 pub use repair::{
-    LostRange, RepairKind, RepairOptions, RepairReport, RepairStep, Unrepaired, repair, repair_without_key,
+    RepairKind, RepairOptions, RepairReport, RepairStep, Unrepaired, repair, repair_without_key,
 };
 pub use restore::{RestoreOptions, RestoreReport, RestoreTarget, restore};
+pub use scan::LostRange;
 pub use snapshots::{Selector, Snapshots, snapshots};
 pub use stats::{
     ChunkTotals, IndexTotals, ObjectClass, ObjectTotals, PackTotals, StatsOptions, StatsReport, stats,
 };
 pub use status::{Freshness, SeriesStatus, StatusOptions, StatusReport, status};
+pub use verify::{
+    Hurt, VerifyError, VerifyLevel, VerifyOptions, VerifyReport, VerifyStats, verify, verify_without_key,
+};
 
 #[cfg(test)]
 mod tests;

@@ -24,6 +24,7 @@ mod session_list;
 mod settings;
 mod slots;
 mod survey;
+mod verified;
 
 pub use adopt::adopt_packs;
 pub use create::{CreateOptions, NewCredential, create, is_leftover_of_init};
@@ -49,3 +50,4 @@ pub use session::{Committed, Session};
 pub use session_list::{SessionState, SessionView, list_sessions};
 pub use slots::{SlotView, add_slot, list_slots, remove_slot};
 pub use survey::{IndexSurvey, packs_of_segment, survey_index};
+pub use verified::{Coverage, place_of, range_from};

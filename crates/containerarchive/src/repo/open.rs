@@ -127,6 +127,12 @@ impl Locked {
         self.suite != Suite::Plain
     }
 
+    /// The world around.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// The part of the repository that can be worked on without a key. What the config says is not to be trusted, and
     /// need not be: packs and shards have their checksums.
     #[must_use]

@@ -95,6 +95,18 @@ impl Repository {
         self.open_view(id, bytes.len() as u64, header, table, domain).map_err(damaged)
     }
 
+    /// Reads the table of a pack of any domain from the pack's bytes, which need not be in the store.
+    ///
+    /// # Errors
+    /// The pack is damaged, or of a domain that there are no keys for.
+    pub fn view_pack_bytes(&self, id: PackId, pack: &[u8]) -> Result<PackView, RepoError> {
+        let damaged = |source| RepoError::format(&names::pack(id), source);
+        let header = PackHeader::parse(pack, self.config.suite, self.config.repository).map_err(damaged)?;
+        let keys = self.keys.domain(header.prefix.domain)?;
+        let no_key = || damaged(FormatError::broken("R-CHUNK-2", "there is no key for its domain"));
+        self.view_bytes(id, pack, &*keys.ok_or_else(no_key)?)
+    }
+
     /// Reads a pack's table from its index file, if there is an intact one.
     #[must_use]
     pub fn view_index(&self, id: PackId, domain: &DomainKeys) -> Option<PackView> {

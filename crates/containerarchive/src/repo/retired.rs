@@ -6,7 +6,7 @@ use super::RepoError;
 use super::objects::{list_replicated, put_replicated, read_replicated};
 use super::open::Repository;
 use crate::base::limits::MAX_JSON_BYTES;
-use crate::base::{Monitor, PackId, Problem, RecordId, SessionId};
+use crate::base::{Monitor, ObjectName, PackId, Problem, RecordId, SessionId};
 use crate::format::names;
 use crate::format::signed::{Fact, Forget, Retire};
 
@@ -34,10 +34,10 @@ impl Retired {
     /// The store failed.
     pub fn read_for_reader(repository: &Repository, monitor: &dyn Monitor) -> Result<Self, RepoError> {
         let mut packs = HashSet::new();
-        each_record::<Retire>(repository, monitor, |name, record| {
+        each_record::<Retire>(repository, monitor, |id, record| {
             match record {
                 Ok(record) => packs.extend(record.packs),
-                Err(error) => report(monitor, name, &error)?,
+                Err(error) => report(monitor, &names::record(Retire::KIND, id), &error),
             }
             Ok(())
         })?;
@@ -66,9 +66,9 @@ impl Repository {
     }
 }
 
-fn report(monitor: &dyn Monitor, object: String, error: &RepoError) -> Result<(), RepoError> {
+fn report(monitor: &dyn Monitor, object: &ObjectName, error: &RepoError) {
+    let object = object.to_string();
     monitor.problem(&Problem::Damaged { object, text: format!("{error}; it is left out") });
-    Ok(())
 }
 
 /// Snapshots that were removed on purpose. Damaged records are reported and left out: what they named then looks
@@ -78,20 +78,21 @@ pub(super) fn read_forgotten(
     monitor: &dyn Monitor,
 ) -> Result<HashSet<SessionId>, RepoError> {
     let mut snapshots = HashSet::new();
-    each_record::<Forget>(repository, monitor, |name, record| {
+    each_record::<Forget>(repository, monitor, |id, record| {
         match record {
             Ok(record) => snapshots.extend(record.snapshots),
-            Err(error) => report(monitor, name, &error)?,
+            Err(error) => report(monitor, &names::record(Forget::KIND, id), &error),
         }
         Ok(())
     })?;
     Ok(snapshots)
 }
 
-fn each_record<T: Fact>(
+/// Calls `each` for every record of a kind: read, or why it cannot be.
+pub(super) fn each_record<T: Fact>(
     repository: &Repository,
     monitor: &dyn Monitor,
-    mut each: impl FnMut(String, Result<T, RepoError>) -> Result<(), RepoError>,
+    mut each: impl FnMut(RecordId, Result<T, RepoError>) -> Result<(), RepoError>,
 ) -> Result<(), RepoError> {
     let verifier = repository.keys.verifier();
     for id in list_replicated::<RecordId>(&*repository.store, &T::KIND.folder(), "json")? {
@@ -99,8 +100,8 @@ fn each_record<T: Fact>(
         let parse = |bytes: &[u8]| T::open_record(repository.config.repository, id, bytes, verifier.as_ref());
         match read_replicated(&*repository.store, &name, MAX_JSON_BYTES, monitor, parse) {
             Ok(None) => {}
-            Ok(Some(record)) => each(name.to_string(), Ok(record))?,
-            Err(error) if error.is_damage() => each(name.to_string(), Err(error))?,
+            Ok(Some(record)) => each(id, Ok(record))?,
+            Err(error) if error.is_damage() => each(id, Err(error))?,
             Err(error) => return Err(error),
         }
     }

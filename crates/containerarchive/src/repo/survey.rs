@@ -107,10 +107,17 @@ pub fn packs_of_segment(
     repository: &Repository,
     id: SegmentId,
 ) -> Result<Option<Vec<SegmentPack>>, RepoError> {
-    let Some(segment) = open_any_segment(repository, id)? else { return Ok(None) };
-    let mut packs = Vec::new();
-    segment.each_pack(repository, |pack| packs.push(pack))?;
-    Ok(Some(packs))
+    let read = || {
+        let Some(segment) = open_any_segment(repository, id)? else { return Ok(None) };
+        let mut packs = Vec::new();
+        segment.each_pack(repository, |pack| packs.push(pack))?;
+        Ok(Some(packs))
+    };
+    match read() {
+        Err(RepoError::Missing { .. }) => Ok(None),
+        Err(RepoError::Store(error)) if error.kind == StoreErrorKind::NotFound => Ok(None),
+        result => result,
+    }
 }
 
 /// Opens a segment of any domain. `None`: it is gone since it was listed, or there are no keys for it.

@@ -12,10 +12,10 @@ mod small;
 
 use std::collections::HashSet;
 
-pub use self::report::{LostRange, RepairKind, RepairReport, RepairStep, Unrepaired};
+pub use self::report::{RepairKind, RepairReport, RepairStep, Unrepaired};
 
 use self::found::Found;
-use super::scan::{Hole, Site, Walk};
+use super::scan::{Site, Walk};
 use crate::base::random::random_array;
 use crate::base::{DomainId, Monitor, ObjectName, PackId, Randomness, RecordId, SessionId};
 use crate::error::Error;
@@ -190,8 +190,7 @@ impl Repair<'_> {
                 for hole in holes {
                     // In a plan nothing was rebuilt yet, and what will be is no hole.
                     if !hole.packs.iter().any(|pack| found.rebuilt.contains(pack)) {
-                        let Hole { snapshot, item, from, to, text, .. } = hole;
-                        self.report.lost.push(LostRange { snapshot, item, from, to, text });
+                        self.report.lost.push(hole.into());
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! What a repair did, or would do.
 
-use crate::base::SessionId;
+use crate::engine::scan::LostRange;
 
 /// What was done to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,21 +69,6 @@ pub struct Unrepaired {
     /// The object.
     pub object: String,
     /// What is wrong with it, and why nothing helped.
-    pub text: String,
-}
-
-/// Bytes of an item that are lost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LostRange {
-    /// The snapshot.
-    pub snapshot: SessionId,
-    /// The item.
-    pub item: String,
-    /// The first byte that is lost.
-    pub from: u64,
-    /// The first byte behind those.
-    pub to: u64,
-    /// Why.
     pub text: String,
 }
 

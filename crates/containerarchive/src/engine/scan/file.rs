@@ -133,11 +133,9 @@ pub(super) fn check_file(
             {
                 match packs_of_segment(repository, segment) {
                     Err(error) if error.is_useless() => checked.state = State::Damaged(error.to_string()),
-                    Err(RepoError::Store(error)) if error.kind == StoreErrorKind::NotFound => {
-                        checked.state = State::Missing;
-                    }
                     Err(error) => return Err(error.into()),
-                    Ok(_) => {}
+                    Ok(None) => checked.state = State::Missing,
+                    Ok(Some(_)) => {}
                 }
             }
         }

@@ -101,7 +101,7 @@ impl BadPacks {
         }
     }
 
-    /// Forgets a pack: it can be read, or will be.
+    /// Forgets a pack: it can be read again.
     pub(crate) fn forget(&mut self, pack: &PackId) {
         self.0.remove(pack);
     }

@@ -2,12 +2,14 @@
 
 mod file;
 mod files;
+mod lost;
 mod small;
 mod walk;
 
-pub(super) use file::{BadSlots, Checked, Depth, FileId};
+pub(super) use file::{Checked, Depth, FileId};
 pub(super) use files::{BadPacks, FileList, check_files, list_files};
-pub(super) use small::{SmallId, SmallObject, Standing, look_small, scan_small};
+pub use lost::LostRange;
+pub(super) use small::{SmallId, SmallObject, Standing, look_small, retired_packs, scan_small};
 pub(super) use walk::{Hole, Walk};
 
 use crate::repo::{ParityStore, Repository};

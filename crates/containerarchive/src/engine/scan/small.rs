@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use serde::de::DeserializeOwned;
+
 use super::{Site, State};
 use crate::base::limits::{MAX_JSON_BYTES, MAX_SMALL_JSON_BYTES};
-use crate::base::{Monitor, ObjectName, RecordId, SessionId, SlotId};
+use crate::base::{Monitor, ObjectName, PackId, RecordId, SessionId, SlotId};
 use crate::crypto::blake3_256;
 use crate::error::Error;
 use crate::format::FormatError;
@@ -301,19 +303,38 @@ fn check_with_keys(opened: &Repository, id: SmallId, bytes: &[u8]) -> Result<(),
 
 /// Snapshots that intact forget records name.
 fn forgotten(site: &Site<'_>, objects: &[SmallObject]) -> Result<HashSet<SessionId>, Error> {
-    let mut snapshots = HashSet::new();
+    let records = intact_records::<Forget>(site, objects)?;
+    Ok(records.into_iter().flat_map(|forget| forget.snapshots).collect())
+}
+
+/// Packs that intact retire records name.
+///
+/// # Errors
+/// The store failed.
+pub(crate) fn retired_packs(site: &Site<'_>, objects: &[SmallObject]) -> Result<HashSet<PackId>, Error> {
+    let records = intact_records::<Retire>(site, objects)?;
+    Ok(records.into_iter().flat_map(|retire| retire.packs).collect())
+}
+
+/// The members of the intact ones among the records of a kind; their signatures were looked at as far as keys allow.
+fn intact_records<T: Fact<Stored = T> + DeserializeOwned>(
+    site: &Site<'_>,
+    objects: &[SmallObject],
+) -> Result<Vec<T>, Error> {
+    let mut records = Vec::new();
     for object in objects {
-        if !matches!(object.id, SmallId::Record(RecordKind::Forget, _)) || !object.has_intact_copy() {
+        let is_wanted = matches!(object.id, SmallId::Record(kind, _) if kind == T::KIND);
+        if !is_wanted || !object.has_intact_copy() {
             continue;
         }
         let name = object.id.name();
         let name = if object.original == State::Intact { name } else { names::replica(&name) };
         if let Ok(bytes) = read(site, object.id, &name)?
             && let Ok(record) = TextObject::parse(&bytes, object.id.max_bytes())
-            && let Ok(forget) = record.members::<Forget>()
+            && let Ok(fact) = record.members::<T>()
         {
-            snapshots.extend(forget.snapshots);
+            records.push(fact);
         }
     }
-    Ok(snapshots)
+    Ok(records)
 }

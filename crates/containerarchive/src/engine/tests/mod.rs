@@ -15,3 +15,4 @@ mod sessions;
 mod stats;
 mod status;
 mod support;
+mod verify;
