@@ -861,6 +861,16 @@ def read_settings(repo, name, record):
           and 65536 <= body["packSizeBytes"] <= 268435456 and body["parity"] == "off", name, "R-RECORD-FILE-2")
 
 
+def read_verified(repo, name, record):
+    def is_place(value):
+        return reader.is_text(value) and re.fullmatch("[0-9a-f]{16}", value)
+
+    members = {"created": reader.is_time, "level": lambda value: value in ("standard", "full"), "from": is_place,
+               "to": is_place, "packs": reader.is_count, "damaged": reader.is_count}
+    body = repo.text(name, f"records/verified/{record}.json", "verified", members, signed=True, limit=64 << 20).body
+    check(body["from"] <= body["to"], name, "R-RECORD-FILE-3")
+
+
 # ---- --kit: the cases of the format kit -----------------------------------------------------------------------------
 
 KIT_RECORD = {"retire": ("packs", 32), "forget": ("snapshots", 16)}
@@ -937,7 +947,8 @@ KIT_READ = {
 KIT_BESIDE = {
     "idx": lambda repo, name, raw: read_idx(repo, name, raw, KIT_PACK), "segment": read_segment,
     "session": lambda repo, name, raw: read_session(repo, name, KIT_SESSION),
-    "settings": lambda repo, name, raw: read_settings(repo, name, KIT_ID)}
+    "settings": lambda repo, name, raw: read_settings(repo, name, KIT_ID),
+    "verified": lambda repo, name, raw: read_verified(repo, name, KIT_ID)}
 
 
 def kit_judge(kind, rule, path, name):
@@ -1046,6 +1057,8 @@ def golden_hints(path, way):
     equal(seen, set(chunks))
     for record in repo.store.ids("records/settings", "([0-9a-f]{32})[.]json", replicas=True):
         read_settings(repo, f"records/settings/{record}.json", record)
+    for record in repo.store.ids("records/verified", "([0-9a-f]{32})[.]json", replicas=True):
+        read_verified(repo, f"records/verified/{record}.json", record)
 
 
 def run_golden(golden):

@@ -92,6 +92,16 @@ pub struct StoredVerified {
     damaged: u64,
 }
 
+/// Where ids that begin with these bytes are among all ids: numbers compare as the bytes do.
+#[must_use]
+pub fn place_of(first: [u8; 8]) -> u64 {
+    first.iter().fold(0, |place, byte| place << 8 | u64::from(*byte))
+}
+
+fn first_bytes(place: u64) -> [u8; 8] {
+    std::array::from_fn(|at| (place >> (56 - 8 * at)) as u8)
+}
+
 /// Settings as they stand in a record.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -309,15 +319,15 @@ impl Fact for Verified {
         StoredVerified {
             created: self.created,
             level: self.level,
-            from: Hex(self.range.start().to_be_bytes()),
-            to: Hex(self.range.end().to_be_bytes()),
+            from: Hex(first_bytes(*self.range.start())),
+            to: Hex(first_bytes(*self.range.end())),
             packs: self.packs,
             damaged: self.damaged,
         }
     }
 
     fn from_stored(stored: StoredVerified) -> Result<Self, FormatError> {
-        let range = u64::from_be_bytes(stored.from.0)..=u64::from_be_bytes(stored.to.0);
+        let range = place_of(stored.from.0)..=place_of(stored.to.0);
         ensure(!range.is_empty(), "R-RECORD-FILE-3", "its range ends before it begins")?;
         let StoredVerified { created, level, packs, damaged, .. } = stored;
         Ok(Self { created, level, range, packs, damaged })

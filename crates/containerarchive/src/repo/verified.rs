@@ -27,7 +27,7 @@ pub struct Coverage {
 pub fn place_of(id: &[u8; 32]) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&id[..8]);
-    u64::from_be_bytes(first)
+    crate::format::signed::place_of(first)
 }
 
 impl Coverage {

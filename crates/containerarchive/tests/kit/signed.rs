@@ -31,6 +31,27 @@ pub(crate) fn cases(cases: &mut Cases) {
     cases.accept("R-TEXT-3", "signed.retire", record(&side, "retire", json!({"packs": ["ab".repeat(32)]})));
     cases.accept("R-TEXT-3", "signed.forget", record(&side, "forget", json!({"snapshots": [SESSION]})));
     settings(&side, cases);
+    verified(&side, cases);
+}
+
+fn verified(side: &Side, cases: &mut Cases) {
+    let rule = "R-RECORD-FILE-3";
+    let with = |changes: Value| {
+        let (from, to) = ("00".repeat(8), "ff".repeat(8));
+        let mut members = json!({"level": "standard", "from": from, "to": to, "packs": 7, "damaged": 0});
+        members.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        record(side, "verified", members)
+    };
+    cases.accept(rule, "all.verified", with(json!({})));
+    cases.accept(rule, "full.verified", with(json!({"level": "full"})));
+    let place = "8000000000000000";
+    cases.accept(rule, "one-place.verified", with(json!({"from": place, "to": place})));
+    let below = "7fffffffffffffff";
+    cases.reject(rule, "ends-before-it-begins.verified", with(json!({"from": place, "to": below})));
+    let also = "R-TEXT-5";
+    cases.reject(also, "unknown-level.verified", with(json!({"level": "quick"})));
+    cases.reject(also, "short-place.verified", with(json!({"from": "00"})));
+    cases.reject(also, "place-above-64-bits.verified", with(json!({"to": "ff".repeat(9)})));
 }
 
 fn settings(side: &Side, cases: &mut Cases) {

@@ -256,7 +256,9 @@ fn check(site: &Site<'_>, id: SmallId, bytes: &[u8]) -> Result<(), FormatError> 
     let object = TextObject::parse(bytes, id.max_bytes())?;
     object.body::<Common>(&Common::new(id.kind(), repository, &id.name()))?;
     match id {
-        SmallId::Config => drop(UnverifiedConfig::parse(bytes)?),
+        SmallId::Config => {
+            UnverifiedConfig::parse(bytes)?;
+        }
         SmallId::Slot(slot) => drop(Slot::parse(bytes, repository, slot)?),
         SmallId::Manifest(session) => {
             drop(SealedManifest::parse(bytes, site.parity.suite, repository, session)?);
