@@ -4,10 +4,12 @@
     restore.py REPO list [--json]
     restore.py REPO restore SNAPSHOT [--item NAME] (--to DIR | --to -)
 
-It only reads the repository. The parts stand in the order of the document; the numbers in the
+It only reads the repository. A pack that is missing or damaged is rebuilt from its parity group, in a temporary file,
+when a chunk is not found otherwise. The parts stand in the order of the document; the numbers in the
 headings are its sections, and R-... its rules. Exit code: 0 done, 1 something was refused, 2 usage.
 """
-import argparse, base64, binascii, contextlib, datetime, errno, hashlib, hmac, io, json, os, re, secrets, sqlite3, stat, sys, zlib
+import argparse, base64, binascii, contextlib, datetime, errno, functools, hashlib, hmac, io, json, os, re, secrets, sqlite3
+import stat, struct, sys, tempfile, zlib
 
 import argon2.exceptions
 import argon2.low_level
@@ -78,11 +80,15 @@ class Store:
     """The folder of a repository. Everything that comes out of it is hostile until a rule has passed it."""
 
     def __init__(self, path):
-        self.path = path
+        self.path, self.instead = path, {}      # packs that were rebuilt: name → temporary file
 
     @contextlib.contextmanager
     def open(self, name):
         """A descriptor and the size. Links and all that is not a plain file are refused (a FIFO would block)."""
+        if name in self.instead:
+            file = self.instead[name]
+            yield file.fileno(), os.fstat(file.fileno()).st_size
+            return
         try:
             fd = os.open(os.path.join(self.path, name), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
         except OSError as e:
@@ -156,7 +162,7 @@ def kdf(key, label, context, repository, size=32):
     return HKDF(hashes.SHA256(), size, salt=repository, info=info).derive(key)
 
 PREFIX_MAGIC = bytes.fromhex("894341520d0a1a0a")
-PACK, PACK_INDEX, SEGMENT, SESSION, MANIFEST = 1, 2, 3, 5, 6
+PACK, PACK_INDEX, SEGMENT, SHARD, SESSION, MANIFEST = 1, 2, 3, 4, 5, 6
 
 def check_prefix(name, prefix, kind, repo):
     """R-PREFIX-1, R-PREFIX-2; returns class, domain and session."""
@@ -166,7 +172,7 @@ def check_prefix(name, prefix, kind, repo):
         raise Final(name, f"has the format version {number(prefix, 8, 2)}, this reader knows 1, R-PREFIX-1")
     if (number(prefix, 10, 2), number(prefix, 12, 2), prefix[16:32]) != (kind, repo.suite, repo.id):
         raise Refused(name, "wrong object kind, suite or repository, R-PREFIX-1")
-    if prefix[14] not in ((1, 2) if kind in (PACK, PACK_INDEX) else (0,)) or prefix[15]:
+    if prefix[14] not in ((1, 2) if kind in (PACK, PACK_INDEX, SHARD) else (0,)) or prefix[15]:
         raise Refused(name, "wrong class or reserved byte, R-PREFIX-1")
     if repo.suite == 0 and prefix[32:48] != bytes(16):
         raise Refused(name, "a plain repository has only the main domain, R-PREFIX-2")
@@ -607,6 +613,7 @@ class Index:
 
     def __init__(self, repo, domain):
         self.repo, self.domain, self.keys, self.bad = repo, domain, {}, []
+        self.parity, self.tried = None, set()
         self.db = sqlite3.connect("", isolation_level=None)
         self.db.execute("CREATE TABLE pack (number INTEGER PRIMARY KEY, id TEXT, head BLOB)")
         self.db.execute("CREATE TABLE chunk (hash BLOB, kind INT, pack INT, slot INT, start INT, record BLOB,"
@@ -638,16 +645,54 @@ class Index:
             raise Refused(name, "two records have the same kind and hash, R-RECORD-3")
 
     def chunk(self, kind, hash):
-        """The plaintext of a chunk, from the first pack that has it undamaged."""
-        rows = self.db.execute("SELECT pack, slot, start, record FROM chunk WHERE hash = ? AND kind = ? ORDER BY pack",
-                               (hash, kind)).fetchall()
+        """The plaintext of a chunk, from the first pack that has it undamaged; at last from packs that are rebuilt."""
+        rows = self.rows(kind, hash)
         for row in rows:
-            try:
-                return self.open(*row)
-            except Refused as e:
-                say(e.name, e.what)
+            with contextlib.suppress(Refused):
+                return self.open_or_say(row)
+        for pack in self.lost_packs([row[4] for row in rows]):
+            if self.mend(pack):
+                for row in self.rows(kind, hash):
+                    if row[4] == pack:
+                        with contextlib.suppress(Refused):
+                            return self.open_or_say(row)
         raise Refused(f"chunk {kind}:{hash.hex()}", ("lost: each pack that has it was refused" if rows else "lost: no pack has it")
                       + "".join(f"; could not be opened: {name}" for name in self.bad[:20]))
+
+    def rows(self, kind, hash):
+        return self.db.execute("SELECT pack, slot, start, record, id FROM chunk JOIN pack ON number = pack"
+                               " WHERE hash = ? AND kind = ? ORDER BY pack", (hash, kind)).fetchall()
+
+    def open_or_say(self, row):
+        try:
+            return self.open(*row[:4])
+        except Refused as e:
+            say(e.name, e.what)
+            raise
+
+    def lost_packs(self, refused):
+        """Packs that may have a chunk that is not found: each of them is rebuilt once at most."""
+        for pack in refused + [os.path.basename(name)[:64] for name in self.bad] + self.groups().missing(self.domain.id):
+            if pack not in self.tried:
+                self.tried.add(pack)
+                yield pack
+
+    def groups(self):
+        if self.parity is None:
+            self.parity = Parity(self.repo)
+        return self.parity
+
+    def mend(self, pack):
+        name = f"packs/data/{pack[:2]}/{pack}.pack"
+        if not self.groups().rebuild(pack):
+            return False
+        say(name, "is missing or damaged; it was rebuilt from its parity group, section 17")
+        try:
+            if not self.db.execute("SELECT 1 FROM pack WHERE id = ?", (pack,)).fetchone():
+                self.add(pack)
+        except Refused as e:                    # it was written so
+            say(e.name, e.what)
+        return True
 
     def open(self, number_of_pack, slot, start, record):
         pack, head = self.db.execute("SELECT id, head FROM pack WHERE number = ?", (number_of_pack,)).fetchone()
@@ -949,13 +994,301 @@ def list_snapshots(repo, args):
     return fine
 
 
+# ---- 17. Parity shards ----------------------------------------------------------------------------------------------
+
+BLOCK, SUM, MAX_FRONT, MAX_ROWS = 32 * KIB, 16, 144 + 48 * 200, 32768
+
+# GF(2^8) with the polynomial 0x11D, by powers of x.
+
+EXP = [1]
+while len(EXP) < 255:
+    EXP.append(EXP[-1] << 1 ^ (0x11d if EXP[-1] & 0x80 else 0))
+LOG = {power: at for at, power in enumerate(EXP)}
+
+def multiply(a, b):
+    return EXP[(LOG[a] + LOG[b]) % 255] if a and b else 0
+
+def inverse(a):
+    return EXP[-LOG[a] % 255]
+
+def coefficient(shard, column):
+    return inverse(240 + shard ^ column)
+
+@functools.cache
+def products(factor):
+    return bytes(multiply(factor, value) for value in range(256))
+
+def times(factor, block):
+    """A block times a factor, as an integer: sums of blocks are xor, and zeros behind a short one come by themselves."""
+    return int.from_bytes(block.translate(products(factor)), "little")
+
+@functools.lru_cache(64)
+def inverse_matrix(shards, columns):
+    """The inverse of the matrix of these coefficients, by Gauss."""
+    size = len(columns)
+    rows = [[coefficient(i, c) for c in columns] + [int(at == j) for j in range(size)] for at, i in enumerate(shards)]
+    for at in range(size):
+        pivot = next(j for j in range(at, size) if rows[j][at])     # there is one: the matrix is a Cauchy matrix
+        rows[at], rows[pivot] = rows[pivot], rows[at]
+        scale = inverse(rows[at][at])
+        rows[at] = [multiply(scale, value) for value in rows[at]]
+        for j in range(size):
+            if j != at and (factor := rows[j][at]):
+                rows[j] = [value ^ multiply(factor, other) for value, other in zip(rows[j], rows[at])]
+    return [row[size:] for row in rows]
+
+# Chaining values of BLAKE3, which its library does not give. All chunks of a block are done at once: the 32-bit words of
+# chunk j are the 64 bits from 64 j on of large integers.
+
+BLAKE3_IV = (0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19)
+CHUNK_START, CHUNK_END, PARENT, ROOT, CHUNK = 1, 2, 4, 8, 1024
+BLAKE3_ORDER = [tuple(range(16))]
+for _ in range(6):
+    BLAKE3_ORDER.append(tuple(BLAKE3_ORDER[-1][at] for at in (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)))
+BLAKE3_MIX = ((0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15), (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14))
+
+def lanes(words):
+    return int.from_bytes(struct.pack(f"<{len(words)}Q", *words), "little")
+
+def compress(count, value, message, counters, length, flags):
+    one = lanes([1] * count)
+    mask = one * 0xffffffff
+    v = [*value, *(word * one for word in BLAKE3_IV[:4]), lanes([t & 0xffffffff for t in counters]),
+         lanes([t >> 32 for t in counters]), length * one, flags * one]
+    for order in BLAKE3_ORDER:
+        for at, (a, b, c, d) in enumerate(BLAKE3_MIX):
+            for word, right, left in ((message[order[2 * at]], 16, 12), (message[order[2 * at + 1]], 8, 7)):
+                v[a] = v[a] + v[b] + word & mask
+                x = v[d] ^ v[a]
+                v[d] = (x >> right | x << 32 - right) & mask
+                v[c] = v[c] + v[d] & mask
+                x = v[b] ^ v[c]
+                v[b] = (x >> left | x << 32 - left) & mask
+    return [v[i] ^ v[i + 8] for i in range(8)]
+
+def each_lane(count, values):
+    """The chaining values of single lanes: lists of 8 words."""
+    return list(map(list, zip(*(struct.unpack(f"<{count}Q", value.to_bytes(8 * count, "little")) for value in values))))
+
+def chunk_values(data, first):
+    """Chaining values of chunks of one length, counted from `first`."""
+    size = min(len(data), CHUNK)
+    count, steps = len(data) // size, max(1, -(-size // 64))
+    data = b"".join(data[at:at + size].ljust(64 * steps, b"\0") for at in range(0, len(data), size))
+    words, value = struct.unpack(f"<{len(data) // 4}I", data), [word * lanes([1] * count) for word in BLAKE3_IV]
+    for step in range(steps):
+        message = [lanes(words[16 * step + word::16 * steps]) for word in range(16)]
+        flags = CHUNK_START * (step == 0) | CHUNK_END * (step == steps - 1)
+        value = compress(count, value, message, range(first, first + count), min(64, size - 64 * step), flags)
+    return each_lane(count, value)
+
+def parents(values, flags=PARENT):
+    """The next level of the tree; one without a sibling goes up as it is."""
+    count = len(values) // 2
+    message = [lanes([values[2 * at + word // 8][word % 8] for at in range(count)]) for word in range(16)]
+    value = compress(count, [word * lanes([1] * count) for word in BLAKE3_IV], message, [0] * count, 64, flags)
+    return each_lane(count, value) + values[2 * count:]
+
+def chaining_value(place, block):
+    whole, first = len(block) // CHUNK * CHUNK, place * (BLOCK // CHUNK)
+    values = chunk_values(block[:whole], first) if whole else []
+    if block[whole:]:
+        values += chunk_values(block[whole:], first + whole // CHUNK)
+    while len(values) > 1:
+        values = parents(values)
+    return values[0]
+
+def block_sum(place, block):
+    return struct.pack("<4I", *chaining_value(place, block)[:4])
+
+class Group:
+    """What all shards of a group say of it, and the names of those that are there."""
+
+    def __init__(self, front):
+        self.id, self.domain, self.m, self.n, self.rows = front[64:96], front[32:48], front[97], number(front, 98, 2), number(front, 100, 4)
+        fields = (front[at:at + 48] for at in range(112, 112 + 48 * self.n, 48))
+        self.members = [(f[:32].hex(), number(f, 32, 8), number(f, 40, 4), f[44]) for f in fields]
+        self.shards, self.front, self.record = {}, 144 + 48 * self.n, SUM * (self.n + self.m + 1)
+
+    def row(self, row):
+        return self.front + self.rows * self.record + row * BLOCK
+
+    def records(self, row):
+        return self.front + row * self.record, self.row(self.rows) + row * self.record
+
+    def size(self):
+        return 2 * (self.front + self.rows * self.record) + self.rows * BLOCK + 8
+
+def block_in(member, row):
+    """The number and the length of a member's block in a row, or None."""
+    _, length, first, _ = member
+    block = row - first
+    return (block, min(BLOCK, length - block * BLOCK)) if 0 <= block < -(-length // BLOCK) else None
+
+def parse_front(name, raw, repo):
+    """The number of a shard and its group. R-SHARD-1, 2, 3"""
+    check_prefix(name, raw[:96], SHARD, repo)
+    count, end = number(raw, 98, 2), 144 + 48 * number(raw, 98, 2)
+    if not (1 <= count <= 200 and len(raw) >= end and blake3(raw[:end - 32]).digest() == raw[end - 32:end]):
+        raise Refused(name, "the front is damaged, or of too many members, R-SHARD-1")
+    group, shard = Group(raw), raw[96]
+    if (not shard < group.m <= 16 or raw[104:112] != bytes(8) or any(raw[at + 45:at + 48] != bytes(3) for at in range(112, end - 32, 48))
+            or not all(length for _, length, _, _ in group.members)
+            or max(first + -(-length // BLOCK) for _, length, first, _ in group.members) != group.rows or group.rows > MAX_ROWS):
+        raise Refused(name, "shards, zeros, lengths or rows, R-SHARD-2")
+    columns = [column for _, _, _, column in group.members]
+    if columns != sorted(set(columns)) or columns[-1] >= 240 or len({pack for pack, _, _, _ in group.members}) != count:
+        raise Refused(name, "columns or packs are not in order, or twice, R-SHARD-3")
+    return shard, group
+
+def parse_end(name, end):
+    """The length of the front."""
+    size = number(end, 0, 4)
+    if len(end) != 8 or end[4:] != b"PRTY" or not 144 < size <= MAX_FRONT or (size - 144) % 48:
+        raise Refused(name, "the end is not that of a shard, R-SHARD-1")
+    return size
+
+def parse_record(name, group, row, record):
+    """The checksums of members, None where there is no block, and of shards. R-SHARD-4"""
+    sums = [record[at:at + SUM] for at in range(0, len(record) - SUM, SUM)]
+    if len(record) != group.record or blake3(group.id + le(row, 4) + record[:-SUM]).digest()[:SUM] != record[-SUM:]:
+        raise Refused(name, f"the checksums of row {row} are damaged, R-SHARD-4")
+    has_block = [block_in(member, row) is not None for member in group.members]
+    if any(sum != bytes(SUM) and not has for sum, has in zip(sums, has_block)):
+        raise Refused(name, f"row {row} has a checksum without a block, R-SHARD-4")
+    return [sum if has else None for sum, has in zip(sums, has_block)], sums[group.n:]
+
+def read_front(repo, name):
+    with repo.store.open(name) as (fd, size):
+        try:
+            return parse_front(name, repo.store.part(name, fd, 0, min(size, MAX_FRONT)), repo)
+        except Refused as e:
+            if size < 8 or isinstance(e, Final):
+                raise
+            with contextlib.suppress(Refused):
+                length = parse_end(name, repo.store.part(name, fd, size - 8, 8))
+                return parse_front(name, repo.store.part(name, fd, max(0, size - 8 - length), length), repo)
+            raise
+
+class Parity:
+    """The groups of a repository. Nothing that shards say is believed: a pack counts when its BLAKE3 is its name."""
+
+    def __init__(self, repo):
+        self.repo, self.groups_of, self.intact, groups = repo, {}, {}, {}
+        for shard in repo.store.ids("packs/parity", "([0-9a-f]{64})[.]par"):
+            name = f"packs/parity/{shard}.par"
+            try:
+                i, group = read_front(repo, name)
+            except Refused as e:
+                say(e.name, e.what)
+                continue
+            same = (group.id, group.domain, group.m, group.rows, tuple(group.members))
+            groups.setdefault(same, group).shards.setdefault(i, name)
+        for group in groups.values():
+            for member in group.members:
+                self.groups_of.setdefault(member[0], []).append(group)
+
+    def missing(self, domain):
+        """Members of the groups of a domain that are not there. Many a pack was deleted because nothing refers to it."""
+        packs = (pack for pack, groups in self.groups_of.items() if any(group.domain == domain for group in groups))
+        return sorted(pack for pack in packs if not self.repo.store.exists(f"packs/data/{pack[:2]}/{pack}.pack"))
+
+    def is_intact(self, name):
+        """Is the BLAKE3 of a whole pack or shard its name? R-NAME-1"""
+        if name not in self.intact:
+            found = blake3()
+            try:
+                with self.repo.store.open(name) as (fd, size):
+                    for at in range(0, size, MIB):
+                        found.update(self.repo.store.part(name, fd, at, min(MIB, size - at)))
+                self.intact[name] = found.hexdigest() == os.path.basename(name)[:64]
+            except Refused:
+                self.intact[name] = False
+        return self.intact[name]
+
+    def read(self, name, offset, size):
+        try:
+            with self.repo.store.open(name) as (fd, _):
+                return self.repo.store.part(name, fd, offset, size)
+        except Refused:
+            return None
+
+    def rebuild(self, pack):
+        """Puts a pack that is not intact, bit for bit, into a temporary file that is read in its place."""
+        name = f"packs/data/{pack[:2]}/{pack}.pack"
+        for group in self.groups_of.get(pack, ()) if not self.is_intact(name) else ():
+            member = next(member for member in group.members if member[0] == pack)
+            file, found = tempfile.TemporaryFile(), blake3()
+            for row in range(member[2], member[2] + -(-member[1] // BLOCK)):
+                block = self.block(group, member, row)
+                if block is None:
+                    break
+                file.write(block)
+                found.update(block)
+            file.flush()
+            if found.hexdigest() == pack:
+                self.repo.store.instead[name] = file
+                self.intact[name] = True
+                return True
+            file.close()
+        return False
+
+    def block(self, group, wanted, row):
+        """The block of a member in a row. Packs and shards that are not intact are taken for lost in all rows, and looked at
+        block by block only where too much is lost so."""
+        here = [(place, member, *block_in(member, row)) for place, member in enumerate(group.members) if block_in(member, row)]
+        names = {member[0]: f"packs/data/{member[0][:2]}/{member[0]}.pack" for _, member, _, _ in here}
+        lost = [member for _, member, _, _ in here if not self.is_intact(names[member[0]])]
+        shards = [i for i, name in sorted(group.shards.items()) if self.is_intact(name)]
+        if len(lost) > len(shards):
+            lost, shards, sums = [], [], self.row_sums(group, row)
+            if sums is None:
+                return None
+            for place, member, block, size in here:
+                data = self.read(names[member[0]], block * BLOCK, size)
+                if data is None or not self.is_intact(names[member[0]]) and block_sum(block, data) != sums[0][place]:
+                    lost.append(member)
+                elif member == wanted:
+                    return data
+            for i, name in sorted(group.shards.items()):
+                data = self.read(name, group.row(row), BLOCK)
+                if data is not None and block_sum(row, data) == sums[1][i]:
+                    shards.append(i)
+        return self.solve(group, wanted, row, [e for e in here if e[1] not in lost], lost, shards[:len(lost)])
+
+    def solve(self, group, wanted, row, good, lost, shards):
+        if len(shards) < len(lost):
+            return None
+        right = [int.from_bytes(self.read(group.shards[i], group.row(row), BLOCK) or b"", "little") for i in shards]
+        for _, (pack, _, _, column), block, size in good:
+            data = self.read(f"packs/data/{pack[:2]}/{pack}.pack", block * BLOCK, size) or b""
+            for at, i in enumerate(shards):
+                right[at] ^= times(coefficient(i, column), data)
+        factors = inverse_matrix(tuple(shards), tuple(member[3] for member in lost))[lost.index(wanted)]
+        block = 0
+        for factor, value in zip(factors, right):
+            block ^= times(factor, value.to_bytes(BLOCK, "little"))
+        return block.to_bytes(BLOCK, "little")[:block_in(wanted, row)[1]]
+
+    def row_sums(self, group, row):
+        for name in group.shards.values():
+            for offset in group.records(row):
+                record = self.read(name, offset, group.record)
+                with contextlib.suppress(Refused):
+                    if record is not None:
+                        return parse_record(name, group, row, record)
+        return None
+
+
 # ---- The command line -----------------------------------------------------------------------------------------------
 
 def parse_arguments(argv):
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--passphrase-file", metavar="F", default=argparse.SUPPRESS)
     common.add_argument("--key-file", metavar="F", default=argparse.SUPPRESS)
-    parser = argparse.ArgumentParser(prog="restore.py", description="Lists and restores snapshots of a backup repository.",
+    parser = argparse.ArgumentParser(prog="restore.py", description="Lists and restores snapshots of a backup repository."
+                                     " Packs that are missing or damaged are rebuilt from their parity groups where that is needed and"
+                                     " possible, as wholes, in temporary files; the repository is never written to.",
                                      epilog="The passphrase is also taken from CONTAINERARCHIVE_PASSPHRASE.", parents=[common])
     parser.add_argument("repository", metavar="REPO")
     commands = parser.add_subparsers(dest="command", required=True)

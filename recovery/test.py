@@ -7,7 +7,7 @@
 
 Each case is a line; the last line is `N passed, M failed`.
 """
-import argparse, base64, concurrent.futures, gzip, hashlib, hmac, json, os, random, re, shutil, subprocess, sys, tempfile
+import argparse, base64, concurrent.futures, gzip, hashlib, hmac, json, os, random, re, shutil, struct, subprocess, sys, tempfile
 import threading, traceback, zlib
 
 import argon2.low_level
@@ -137,6 +137,19 @@ def hpke_send(public, info, psk, psk_id, ephemeral=None, aead=0xFFFF):
     return enc, lambda label, size=32: expand(suite, exporter, b"sec", label, size)
 
 
+def slow_product(a, b):                                                     # GF(2^8), 0x11D, bit by bit
+    product = 0
+    for bit in range(8):
+        product ^= a << bit if b >> bit & 1 else 0
+    for bit in range(14, 7, -1):
+        product ^= 0x11d << bit - 8 if product >> bit & 1 else 0
+    return product
+
+
+def slow_inverse(a):
+    return next(b for b in range(1, 256) if slow_product(a, b) == 1)
+
+
 def derive_key_pair(ikm):
     prk = hmac.digest(b"", b"HPKE-v1KEM\x00\x20dkp_prk" + ikm, "sha256")
     return X25519PrivateKey.from_private_bytes(hmac.digest(prk, b"\x00\x20HPKE-v1KEM\x00\x20sk\x01", "sha256"))
@@ -158,7 +171,7 @@ class Writer:
             self.slot("admin", self.root, key=key)
         record = os.urandom(16).hex()
         self.text("settings", f"records/settings/{record}.json", {
-            "created": self.now(), "sequence": 1, "compression": "auto", "packSizeBytes": 16777216, "parity": "off"},
+            "created": self.now(), "sequence": 1, "compression": "auto", "packSizeBytes": 16777216, "parity": "3+2"},
             signed=True, replica=True)
         self.text("config", "config.json", {
             "version": 1, "serial": 1, "created": self.now(), "requires": [], "suite": self.suite,
@@ -264,6 +277,38 @@ class Writer:
             data = (self.prefix(2, domain, session, bytes(32), klass) + bytes.fromhex(name) + le(len(data), 8) + head + tail)
             self.put(f"packs/data/{name[:2]}/{name}.idx", data + blake3(data).digest())
         return name
+
+    def parity(self, packs, shards, klass=1, domain=bytes(16), first_rows=None):
+        """Shards of a group of these packs: bits by hand, all columns from 238 on around."""
+        group, members = os.urandom(32), []
+        for i, pack in enumerate(packs):
+            with open(os.path.join(self.folder, f"packs/data/{pack[:2]}/{pack}.pack"), "rb") as f:
+                members.append(((238 + i) % 240, pack, (first_rows or {}).get(i, 0), f.read()))
+        members.sort()
+        rows = max(first + -(-len(data) // 32768) for _, _, first, data in members)
+        sums, parity = [b""] * rows, [[bytes(32768)] * rows for _ in range(shards)]
+        for column, _, first, data in members:
+            for row in range(rows):
+                block = data[(row - first) * 32768:(row - first + 1) * 32768] if row >= first else b""
+                sums[row] += reader.block_sum(row - first, block) if block else bytes(16)
+                for i in range(shards):
+                    table = bytes(slow_product(slow_inverse(240 + i ^ column), value) for value in range(256)) if block else None
+                    if block:
+                        both = zip(parity[i][row], block.ljust(32768, b"\0").translate(table))
+                        parity[i][row] = bytes(a ^ b for a, b in both)
+        for row in range(rows):
+            sums[row] += b"".join(reader.block_sum(row, parity[i][row]) for i in range(shards))
+            sums[row] += blake3(group + le(row, 4) + sums[row]).digest()[:16]
+        names = []
+        for i in range(shards):
+            front = self.prefix(4, domain, os.urandom(16), group, klass) + bytes([i, shards]) + le(len(members), 2) + le(rows, 4) + bytes(8)
+            front += b"".join(bytes.fromhex(pack) + le(len(data), 8) + le(first, 4) + bytes([column, 0, 0, 0])
+                              for column, pack, first, data in members)
+            front += blake3(front).digest()
+            data = front + b"".join(sums) + b"".join(parity[i]) + b"".join(sums) + front + le(len(front), 4) + b"PRTY"
+            names.append(f"packs/parity/{blake3(data).hexdigest()}.par")
+            self.put(names[-1], data)
+        return names
 
     def ingest(self, items, domain=bytes(16), chunk=256, fan=3, idx=True, per_pack=40, previous=(), change=None):
         session, data, nodes, listed = os.urandom(16), {}, {}, []
@@ -449,6 +494,30 @@ def unit_text():
     assert reader.is_time("1970-01-01T00:00:00.000Z") and reader.is_time("9999-12-31T23:59:59.999Z")
     assert not reader.is_time("1969-12-31T23:59:59.999Z")
     assert reader.is_base64("AA==") and not any(map(reader.is_base64, ("AB==", "AA", "AA==\n", "A A=", "é", "AA==AAAA")))
+
+
+def unit_code():
+    for a in range(256):
+        equal([reader.multiply(a, b) for b in range(256)], [slow_product(a, b) for b in range(256)])
+    equal([slow_product(240 + i ^ c, reader.coefficient(i, c)) for i in range(16) for c in range(240)], [1] * 3840)
+    shards, columns = (0, 3, 15), (0, 7, 239)
+    turned = reader.inverse_matrix(shards, columns)
+    for a, row in enumerate(turned):
+        for b, column in enumerate(columns):
+            total = 0
+            for factor, i in zip(row, shards):
+                total ^= slow_product(factor, reader.coefficient(i, column))
+            equal(total, int(a == b))
+
+
+def unit_block_sums():
+    """BLAKE3 of a file of two blocks is the parent of their chaining values, as root."""
+    rng = random.Random(SEED)
+    for size in (1, 2, 63, 64, 65, 1023, 1024, 1025, 2048, 2049, 3 * 1024, 5 * 1024 + 7, 31 * 1024 + 1, 32767, 32768):
+        data = rng.randbytes(32768 + size)
+        both = [reader.chaining_value(0, data[:32768]), reader.chaining_value(1, data[32768:])]
+        equal(struct.pack("<8I", *reader.parents(both, reader.PARENT | reader.ROOT)[0]), blake3(data).digest())
+        equal(reader.block_sum(1, data[32768:]), struct.pack("<8I", *both[1])[:16])
 
 
 def unit_nodes():
@@ -673,14 +742,14 @@ def objects(path):
     return sorted(found)
 
 
-def check_damaged(path, names, wanted, how, seed):
-    """Exactly the right bytes, or an error that names a damaged object; for every snapshot."""
+def check_damaged(path, names, wanted, how, seed, is_mended):
+    """Exactly the right bytes, or an error that names a damaged object; for every snapshot. Packs in groups come back."""
     for session, files in wanted.items():
         found, done = restored(path, session, check=None, **how)
         for name, digest in found.items():
             equal((name, digest), (name, files.get(name)))
-        if done.returncode == 0:
-            equal(found, files)
+        if done.returncode == 0 or is_mended:
+            equal((done.returncode, found), (0, files))
         else:
             equal(done.returncode, 1)
             assert any(name in done.err for name in names), f"seed {seed}: the error does not name {names}:\n{done.err}"
@@ -688,6 +757,7 @@ def check_damaged(path, names, wanted, how, seed):
 
 def damage(label, source, wanted, how, flips, seed=SEED):
     rng, cases = random.Random(seed), []
+    has_parity = any(name.endswith(".par") for name in objects(source))
 
     def one(name, kind, change, names=None):
         def run():
@@ -695,7 +765,7 @@ def damage(label, source, wanted, how, flips, seed=SEED):
                 copy = os.path.join(folder, "r")
                 shutil.copytree(source, copy)
                 change(os.path.join(copy, name))
-                check_damaged(copy, names or [name], wanted, how, seed)
+                check_damaged(copy, names or [name], wanted, how, seed, has_parity and name.endswith((".pack", ".par")))
         cases.append((f"damage, {label}: {name}: {kind}", run))
 
     def flip(offset, bit):
@@ -733,6 +803,97 @@ def damage(label, source, wanted, how, flips, seed=SEED):
     at_once(cases)
 
 
+def change_file(path, name, *offsets):
+    with open(os.path.join(path, name), "r+b") as f:
+        for offset in offsets:
+            f.seek(offset)
+            byte = f.read(1)[0]
+            f.seek(offset)
+            f.write(bytes([byte ^ 0x10]))
+
+
+def pack_name(pack):
+    return f"packs/data/{pack[:2]}/{pack}.pack"
+
+
+def self_parity(folder, label, how):
+    """What is lost within the limits of a group comes back, and what is beyond them is told."""
+    source, writer = fresh(folder, f"parity-{label}", **how)
+    items = {"a": random.Random(SEED).randbytes(150000), "b": random.Random(SEED + 1).randbytes(60000)}
+    session, packs, _ = writer.ingest(items, chunk=1024, fan=30, per_pack=70)
+    sizes = [os.path.getsize(os.path.join(source, pack_name(pack))) for pack in packs]
+    data, nodes = packs[:3], packs[3:]
+    equal((len(nodes), min(sizes[:2]) > 2 * 32768), (1, True))
+    shards = writer.parity(data, 2, first_rows={1: 1}) + writer.parity(nodes, 1, klass=2)
+    nobody = writer.pack(1, bytes(16), os.urandom(16), [(1, os.urandom(32), b"of nobody", 0)])
+    gone = writer.parity([nobody], 1)
+    os.unlink(os.path.join(source, pack_name(nobody)))                      # a member that nothing refers to any more
+    before = tree(source)
+
+    def one(what, change, wanted=0, rebuilt=None):
+        with tempfile.TemporaryDirectory() as place:
+            path = os.path.join(place, "r")
+            shutil.copytree(source, path)
+            change(path)
+            changed = tree(path)
+            found, done = restored(path, session, check=wanted, **how)
+            if wanted == 0:
+                equal((what, found), (what, hashes_of(items)))
+            assert all(items[name] and sha256(items[name]) == digest for name, digest in found.items()), what
+            if rebuilt is not None:
+                names = re.findall("packs/data/../([0-9a-f]{64})[.]pack: is missing or damaged; it was rebuilt", done.err)
+                equal((what, len(set(names) - {nobody}), len(set(names))), (what, rebuilt, len(names)))
+            equal(tree(path), changed)
+            return done
+
+    def delete(*names):
+        return lambda path: [os.unlink(os.path.join(path, name)) for name in names]
+
+    def flip(*places):
+        return lambda path: [change_file(path, name, *offsets) for name, *offsets in places]
+
+    def both(*changes):
+        return lambda path: [change(path) for change in changes]
+
+    a, b, c = map(pack_name, data)
+    one("nothing", lambda path: None, rebuilt=0)
+    for names in ((a,), (b,), (c,), (a, b), (b, c), (a, c), (pack_name(nodes[0]),), (a, b, pack_name(nodes[0]))):
+        one(f"deleted {names}", delete(*names), rebuilt=len(names))
+    one("one deleted, another damaged", both(delete(a), flip((c, 300))), rebuilt=2)
+    one("cut short and empty", both(lambda p: os.truncate(os.path.join(p, a), 40000), lambda p: os.truncate(os.path.join(p, b), 0)), rebuilt=2)
+    one("tables", flip((a, sizes[0] - 100), (b, 130), (pack_name(nodes[0]), sizes[3] - 100)), rebuilt=3)
+    # More packs are damaged than there are shards, but no row has more damaged blocks. The second begins in row 1.
+    one("scattered", flip((a, 300), (b, 400), (c, 500)), rebuilt=3)
+    one("scattered, a shard in each row too", both(flip((a, 300, 33000)), flip((shards[0], 2 * 32768 // 2))), rebuilt=1)
+    one("one pack and one shard", delete(b, shards[1]), rebuilt=1)
+    one("the first front of each shard", both(delete(a), flip((shards[0], 120), (shards[1], 40))), rebuilt=1)
+    one("the records of each shard, first place", both(delete(a), flip((b, 400), *((name, 112 + 48 * 3 + 32 + 5) for name in shards[:2]))), rebuilt=2)
+    three = one("three deleted", delete(a, b, c), wanted=1, rebuilt=0)
+    assert "lost" in three.err and session in three.err
+    one("both shards and a pack", delete(a, *shards[:2]), wanted=1, rebuilt=0)
+    row = one("three blocks of a row", flip((a, 33000), (b, 400), (c, 33000)), wanted=1)
+    assert "lost" in row.err
+    one("all shards", delete(*shards, *gone), rebuilt=0)
+    one("shards that are links", both(delete(a), lambda p: (os.rename(f"{p}/{shards[0]}", f"{p}/x"), os.symlink(f"{p}/x", f"{p}/{shards[0]}"))), rebuilt=1)
+    equal(tree(source), before)
+
+
+def self_lying_shard(folder):
+    """A shard that promises other bytes for a pack: they have another name, and are not used."""
+    path, writer = fresh(folder, "lie")
+    session, packs, _ = writer.ingest({"a": b"content" * 500})
+    with open(os.path.join(path, pack_name(packs[0])), "r+b") as f:
+        good = f.read()
+        f.seek(300)
+        f.write(b"another")
+    writer.parity(packs[:1], 2)
+    done = restored(path, session, check=1)[1]
+    assert "lost" in done.err and "was rebuilt" not in done.err, done.err
+    with open(os.path.join(path, pack_name(packs[0])), "wb") as f:
+        f.write(good)
+    equal(restored(path, session)[0], {"a": sha256(b"content" * 500)})
+
+
 def self_damage(folder, label, how, writer_how):
     for idx in (True, False):
         path, writer = fresh(folder, f"damage-{label}-{idx}", **writer_how)
@@ -748,6 +909,8 @@ def run_self():
     case("pages, plain", lambda: unit_pages(0))
     case("pages, encrypted", lambda: unit_pages(1))
     case("codecs", unit_chunks)
+    case("the code of parity", unit_code)
+    case("checksums of blocks", unit_block_sums)
     case("text objects", unit_text)
     case("recipe nodes", unit_nodes)
     case("item names", unit_items)
@@ -768,6 +931,9 @@ def run_self():
         case("links in the place of packs", lambda: self_links(folder))
         case("an unknown version", lambda: self_unknown_version(folder))
         case("passphrases, and the number of slots", lambda: self_slots(folder))
+        for how in ({}, {"passphrase": "p"}):
+            case(f"parity: {'encrypted' if how else 'plain'}", lambda: self_parity(folder, len(how), how))
+        case("a shard that lies", lambda: self_lying_shard(folder))
         self_damage(folder, "plain", {}, {})
         self_damage(folder, "encrypted", {"passphrase": "p"}, {"passphrase": "p"})
 
@@ -858,7 +1024,8 @@ def read_settings(repo, name, record):
                "packSizeBytes": reader.is_count, "parity": reader.is_text}
     body = repo.text(name, f"records/settings/{record}.json", "settings", members, signed=True, limit=64 << 20).body
     check(re.fullmatch("auto|none|zstd:([1-9]|1[0-9]|2[0-2]|-[1-7])|gzip:[1-9]", body["compression"])
-          and 65536 <= body["packSizeBytes"] <= 268435456 and body["parity"] == "off", name, "R-RECORD-FILE-2")
+          and 65536 <= body["packSizeBytes"] <= 268435456
+          and re.fullmatch("off|([1-9]|[1-9][0-9]|1[0-9][0-9]|200)[+]([1-9]|1[0-6])", body["parity"]), name, "R-RECORD-FILE-2")
 
 
 def read_verified(repo, name, record):
@@ -936,7 +1103,15 @@ def kit_record(kind):
     return lambda repo, name, raw: reader.read_record(repo, name, kind, KIT_ID, *KIT_RECORD[kind])
 
 
+def kit_record_of_row(repo, name, raw):
+    with open(os.path.join(KIT, f"shard/R-SHARD-1/accept-{'' if repo.suite else 'plain-'}three-members.front"), "rb") as f:
+        group = reader.parse_front(name, f.read(), repo)[1]
+    reader.parse_record(name, group, 1, raw)
+
+
 KIT_READ = {
+    "front": lambda repo, name, raw: reader.parse_front(name, raw, repo), "record": kit_record_of_row,
+    "end": lambda repo, name, raw: reader.parse_end(name, raw),
     "config": kit_config, "slot": kit_slot, "keyfile": lambda repo, name, raw: reader.read_key_file(os.path.join(repo.store.path, name)),
     "prefix": lambda repo, name, raw: reader.check_prefix(name, raw, reader.PACK, repo),
     "blob": lambda repo, name, raw: reader.open_blob(repo.suite, name, b"\xb1" * 32, raw),
@@ -974,7 +1149,8 @@ def kit_judge(kind, rule, path, name):
 
 
 def run_kit(kit):
-    global KIT_PACK
+    global KIT, KIT_PACK
+    KIT = kit
     with open(os.path.join(kit, "pack/R-PACK-3/accept-two-chunks.pack"), "rb") as f:
         KIT_PACK = blake3(f.read()).hexdigest()
     ran, beside = 0, {}
@@ -1029,14 +1205,53 @@ def golden_repository(base, entry):
                 case(f"{label}: {id}: {name}", lambda: equal(
                     sha256(run_reader(path, "restore", id, "--item", name, "--to", "-", check=0, **way).stdout), wanted[name]))
     case(f"golden {entry['path']}: pack indexes and segments", lambda: golden_hints(path, golden_ways(base, entry)[-1]))
+    case(f"golden {entry['path']}: parity shards", lambda: golden_parity(path, golden_ways(base, entry)[-1]))
     case(f"golden {entry['path']}: wrong passphrase",
          lambda: equal(run_reader(path, "list", "--json", passphrase="certainly wrong", check=1).stdout, b""))
 
 
+def golden_open(path, way):
+    key = way.get("key_file") and reader.read_key_file(way["key_file"])
+    return reader.Repository(reader.Store(path), way["passphrase"].encode() if "passphrase" in way else None, key)
+
+
+def golden_parity(path, way):
+    """Every byte of every shard follows from its packs as the document says, and every pack is in a group."""
+    repo, seen, m = golden_open(path, way), set(), 0
+    tables = {}
+    for shard in repo.store.ids("packs/parity", "([0-9a-f]{64})[.]par"):
+        name = f"packs/parity/{shard}.par"
+        raw = repo.store.read(name, 1 << 30, "")
+        i, group = reader.parse_front(name, raw, repo)
+        m, front = max(m, group.m), raw[:group.front]
+        equal((blake3(raw).hexdigest(), len(raw)), (shard, group.size()))
+        equal((raw[-8 - len(front):-8], reader.parse_end(name, raw[-8:])), (front, len(front)))
+        packs = [repo.store.read(pack_name(pack), 1 << 30, "") for pack, _, _, _ in group.members]
+        equal([len(pack) for pack in packs], [member[1] for member in group.members])
+        seen.update(member[0] for member in group.members)
+        for row in range(group.rows):
+            both = [raw[at:at + group.record] for at in group.records(row)]
+            equal(both[0], both[1])
+            sums, shard_sums = reader.parse_record(name, group, row, both[0])
+            own, total = raw[group.row(row):group.row(row) + 32768], 0
+            equal(reader.block_sum(row, own), shard_sums[i])
+            for pack, member, sum in zip(packs, group.members, sums):
+                first, column = member[2:]
+                block = pack[(row - first) * 32768:(row - first + 1) * 32768] if row >= first else b""
+                equal(sum, reader.block_sum(row - first, block) if block else None)
+                if (i, column) not in tables:
+                    factor = slow_inverse(240 + i ^ column)
+                    tables[i, column] = bytes(slow_product(factor, value) for value in range(256))
+                total ^= int.from_bytes(block.translate(tables[i, column]), "little")
+            equal(own, total.to_bytes(32768, "little"))
+    equal((seen, m), (set(repo.store.packs()), 2))
+    groups = {id(group): group for groups in reader.Parity(repo).groups_of.values() for group in groups}
+    equal([sorted(group.shards) for group in groups.values()], [list(range(group.m)) for group in groups.values()])
+
+
 def golden_hints(path, way):
     """Pack indexes and segments say the same as the packs; settings obey their rules."""
-    key = way.get("key_file") and reader.read_key_file(way["key_file"])
-    repo = reader.Repository(reader.Store(path), way["passphrase"].encode() if "passphrase" in way else None, key)
+    repo = golden_open(path, way)
     chunks, seen = {}, set()
     for pack in repo.store.packs():
         name = f"packs/data/{pack[:2]}/{pack}.pack"
@@ -1218,7 +1433,41 @@ def run_fresh(binary):
                  lambda: fresh_other_way(program, encrypted))
         case("fresh: a write slot's snapshot in another domain", lambda: fresh_write_slot(program))
         for encrypted in (False, True):
+            case(f"fresh: lost packs come back from parity, {'encrypted' if encrypted else 'plain'}", lambda: fresh_parity(program, encrypted))
+        for encrypted in (False, True):
             fresh_damage(program, encrypted)
+
+
+def fresh_parity(program, encrypted):
+    """Packs of the usual and of the smallest size: two of each group are lost, and then some bytes of all of them."""
+    how = {"passphrase": "p"} if encrypted else {}
+    stream = random.Random(SEED).randbytes(6 << 20)
+    for size, level in (("65536", "8+2"), ("1MiB", "40+2")):
+        source = os.path.join(program.folder, f"parity-{encrypted}-{size}")
+        program.run(source, "init", *([] if encrypted else ["--no-encryption"]), "--pack-size", size, "--parity", level, **how)
+        program.run(source, "ingest", "--name", "x", "-", stdin=stream, **how)
+        parity = reader.Parity(golden_open(source, how))
+        groups = list({id(group): group for groups in parity.groups_of.values() for group in groups}.values())
+        assert len(groups) >= 2, len(groups)
+        lost = [pack_name(pack) for group in groups for pack, *_ in group.members[:group.m]]
+
+        def delete(path):
+            for name in lost:
+                os.unlink(os.path.join(path, name))
+
+        def scatter(path):
+            for group in groups:
+                for at, (pack, length, _, _) in enumerate(group.members):
+                    block = at // group.m
+                    if block * 32768 + 1000 < length:
+                        change_file(path, pack_name(pack), block * 32768 + 1000)
+
+        for change in (delete, scatter):
+            copy = source + "-" + change.__name__
+            shutil.copytree(source, copy)
+            change(copy)
+            equal(restored(copy, "latest", **how)[0], {"x": sha256(stream)})
+            shutil.rmtree(copy)
 
 
 def fresh_damage(program, encrypted):
