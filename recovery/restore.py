@@ -1109,15 +1109,19 @@ class Group:
         fields = (front[at:at + 48] for at in range(112, 112 + 48 * self.n, 48))
         self.members = [(f[:32].hex(), number(f, 32, 8), number(f, 40, 4), f[44]) for f in fields]
         self.shards, self.front, self.record = {}, 144 + 48 * self.n, SUM * (self.n + self.m + 1)
+        self.bytes = max((first * BLOCK + length for _, length, first, _ in self.members), default=0)
 
     def row(self, row):
         return self.front + self.rows * self.record + row * BLOCK
 
+    def row_size(self, row):
+        return min(BLOCK, self.bytes - row * BLOCK)
+
     def records(self, row):
-        return self.front + row * self.record, self.row(self.rows) + row * self.record
+        return self.front + row * self.record, self.row(0) + self.bytes + row * self.record
 
     def size(self):
-        return 2 * (self.front + self.rows * self.record) + self.rows * BLOCK + 8
+        return 2 * (self.front + self.rows * self.record) + self.bytes + 8
 
 def block_in(member, row):
     """The number and the length of a member's block in a row, or None."""
@@ -1251,7 +1255,7 @@ class Parity:
                 elif member == wanted:
                     return data
             for i, name in sorted(group.shards.items()):
-                data = self.read(name, group.row(row), BLOCK)
+                data = self.read(name, group.row(row), group.row_size(row))
                 if data is not None and block_sum(row, data) == sums[1][i]:
                     shards.append(i)
         return self.solve(group, wanted, row, [e for e in here if e[1] not in lost], lost, shards[:len(lost)])
@@ -1259,7 +1263,7 @@ class Parity:
     def solve(self, group, wanted, row, good, lost, shards):
         if len(shards) < len(lost):
             return None
-        right = [int.from_bytes(self.read(group.shards[i], group.row(row), BLOCK) or b"", "little") for i in shards]
+        right = [int.from_bytes(self.read(group.shards[i], group.row(row), group.row_size(row)) or b"", "little") for i in shards]
         for _, (pack, _, _, column), block, size in good:
             data = self.read(f"packs/data/{pack[:2]}/{pack}.pack", block * BLOCK, size) or b""
             for at, i in enumerate(shards):
