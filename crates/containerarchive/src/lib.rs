@@ -35,12 +35,12 @@ pub use chunk::ChunkParams;
 pub use compress::Compression;
 pub use crypto::{Argon2Params, KeyFile, Passphrase};
 pub use engine::{
-    ChunkTotals, Filter, Freshness, GroupStatus, Hurt, IndexTotals, IngestItem, IngestOptions, IngestReport,
-    LostRange, ObjectClass, ObjectTotals, PackTotals, ParityReport, ReindexReport, RepairKind, RepairOptions,
-    RepairReport, RepairStep, RestoreOptions, RestoreReport, RestoreTarget, Selector, SeriesStatus,
-    Snapshots, Source, StatsOptions, StatsReport, StatusOptions, StatusReport, Unrepaired, VerifyError,
-    VerifyLevel, VerifyOptions, VerifyReport, VerifyStats, ingest, parity_status, reindex, repair,
-    repair_without_key, restore, set_parity, snapshots, stats, status, verify, verify_without_key,
+    ChunkTotals, Filter, Freshness, Hurt, IndexTotals, IngestItem, IngestOptions, IngestReport, LostRange,
+    ObjectClass, ObjectTotals, PackTotals, ReindexReport, RepairKind, RepairOptions, RepairReport,
+    RepairStep, RestoreOptions, RestoreReport, RestoreTarget, Selector, SeriesStatus, Snapshots, Source,
+    StatsOptions, StatsReport, StatusOptions, StatusReport, Unrepaired, VerifyError, VerifyLevel,
+    VerifyOptions, VerifyReport, VerifyStats, ingest, reindex, repair, repair_without_key, restore,
+    set_parity, snapshots, stats, status, verify, verify_without_key,
 };
 pub use error::{Error, ErrorCode};
 pub use format::evidence::Evidence;
@@ -49,7 +49,8 @@ pub use format::parity_level::Parity;
 pub use format::slot::Capability;
 pub use host::{CapturedCommand, FilePins};
 pub use repo::{
-    CreateOptions, Credential, Environment, LoadedManifest, Locked, MendedPack, NewCredential, OpenOptions,
-    RepoError, Repository, SessionState, SessionView, SlotView, add_slot, create, list_slots, remove_slot,
+    CreateOptions, Credential, Environment, GroupStatus, LoadedManifest, Locked, MendedPack, NewCredential,
+    OpenOptions, ParityOverview, RepoError, Repository, SessionState, SessionView, SlotView, add_slot,
+    create, list_slots, remove_slot,
 };
 pub use store::{LocalStore, MemoryStore, Store};

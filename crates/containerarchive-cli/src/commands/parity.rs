@@ -1,6 +1,6 @@
 //! `parity`: how well packs are protected.
 
-use containerarchive::{GroupStatus, Parity, ParityReport, parity_status, set_parity};
+use containerarchive::{GroupStatus, Parity, ParityOverview, set_parity};
 use serde::Serialize;
 
 use crate::args::{ParityCommand, ParitySetArgs};
@@ -56,7 +56,7 @@ pub(super) fn run(context: &Context<'_>, command: &ParityCommand) -> Outcome {
 fn status(context: &Context<'_>) -> Outcome {
     let repository = context.open()?;
     let terminal = context.terminal;
-    let report = parity_status(&repository, terminal)?;
+    let report = repository.parity_overview()?;
     if terminal.is_json() {
         let document = Document::new("containerarchive/parity/1", content(&report), terminal.problems());
         return terminal.document(&document);
@@ -64,7 +64,7 @@ fn status(context: &Context<'_>) -> Outcome {
     terminal.print(&text(&report))
 }
 
-fn content(report: &ParityReport) -> Content {
+fn content(report: &ParityOverview) -> Content {
     let group = |group: &GroupStatus| GroupContent {
         id: group.id.to_hex(),
         margin: group.margin(),
@@ -88,7 +88,7 @@ fn content(report: &ParityReport) -> Content {
     }
 }
 
-fn text(report: &ParityReport) -> String {
+fn text(report: &ParityOverview) -> String {
     let mut text = match report.level {
         Parity::Off => "new packs      get no parity\n".to_owned(),
         Parity::Groups { members, shards } => {

@@ -28,9 +28,10 @@ struct Content<'a> {
     series: Vec<SeriesContent<'a>>,
     damaged: Vec<DamagedContent<'a>>,
     sessions: Vec<SessionContent<'a>>,
-    /// Not known to this version.
-    parity_margin: Option<u64>,
-    /// Not known to this version.
+    /// How many more packs of the worst parity group may be lost; null without groups.
+    parity_margin: Option<i64>,
+    unprotected_packs: u64,
+    /// Since when every pack was read and compared with its checksums; null if some never were.
     verified_at: Option<String>,
 }
 
@@ -213,8 +214,9 @@ fn content(report: &StatusReport, max_age_ms: Option<u64>, ok: bool) -> Content<
             .map(|(id, damage)| DamagedContent { id: id.to_hex(), text: &damage.text })
             .collect(),
         sessions: report.sessions.iter().map(session_content).collect(),
-        parity_margin: None,
-        verified_at: None,
+        parity_margin: report.parity.margin(),
+        unprotected_packs: report.parity.unprotected_packs,
+        verified_at: report.verified_at.map(|time| time.to_string()),
     }
 }
 
@@ -239,6 +241,7 @@ fn text(report: &StatusReport, width: Option<usize>) -> String {
     } else {
         text.push_str(&series_table(report).fit(&[0], width).to_string());
     }
+    text.push_str(&protection(report));
     if !report.sessions.is_empty() {
         text.push_str(&format!("\n{}", session_table(report).fit(&[2, 3], width)));
     }
@@ -248,6 +251,37 @@ fn text(report: &StatusReport, width: Option<usize>) -> String {
              they stored\n",
         );
     }
+    text
+}
+
+/// What can be mended, and when that was last looked at.
+fn protection(report: &StatusReport) -> String {
+    let parity = &report.parity;
+    let mut text = String::new();
+    match parity.margin() {
+        None if parity.unprotected_packs == 0 => {}
+        None => text.push_str("parity     off: damage is noticed and cannot be mended\n"),
+        Some(margin @ 0..) => {
+            text.push_str(&format!(
+                "parity     {margin} more packs of the worst group may be lost ({}, {} packs)\n",
+                parity.level,
+                parity.protected_packs + parity.unprotected_packs
+            ));
+        }
+        Some(_) => text.push_str(
+            "parity     more packs of a group are missing than can be rebuilt: run 'containerarchive verify'\n",
+        ),
+    }
+    if parity.margin().is_some() && parity.unprotected_packs > 0 {
+        text.push_str(&format!("           {} without parity\n", count(parity.unprotected_packs, "pack")));
+    }
+    text.push_str(&match report.verified_at {
+        None => "verified   not completely yet: 'containerarchive verify' reads everything\n".to_owned(),
+        Some(time) => format!(
+            "verified   {} ago\n",
+            age(u64::try_from(report.now.0.saturating_sub(time.0)).unwrap_or(0))
+        ),
+    });
     text
 }
 
@@ -322,6 +356,7 @@ fn session_table(report: &StatusReport) -> Table {
 
 #[cfg(test)]
 mod tests {
+    use containerarchive::{Parity, ParityOverview};
     use std::collections::BTreeMap;
 
     use containerarchive::base::SessionId;
@@ -363,7 +398,24 @@ mod tests {
 
     fn report(series: impl IntoIterator<Item = SeriesStatus>) -> StatusReport {
         let series = series.into_iter().collect();
-        StatusReport { now: Timestamp(0), series, damaged: BTreeMap::new(), sessions: Vec::new() }
+        let parity = ParityOverview {
+            level: Parity::default(),
+            groups: Vec::new(),
+            unprotected_packs: 0,
+            unprotected_bytes: 0,
+            protected_packs: 0,
+            protected_bytes: 0,
+            parity_bytes: 0,
+            unreadable_shards: 0,
+        };
+        StatusReport {
+            now: Timestamp(0),
+            series,
+            damaged: BTreeMap::new(),
+            sessions: Vec::new(),
+            parity,
+            verified_at: None,
+        }
     }
 
     #[test]

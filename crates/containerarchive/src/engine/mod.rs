@@ -15,7 +15,7 @@ mod verify;
 
 pub use ingest::{IngestItem, IngestOptions, IngestReport, Source, ingest};
 pub use options::Filter;
-pub use parity::{GroupStatus, ParityReport, parity_status, set_parity};
+pub use parity::set_parity;
 pub use reindex::{ReindexReport, reindex};
 pub use repair::{
     RepairKind, RepairOptions, RepairReport, RepairStep, Unrepaired, repair, repair_without_key,

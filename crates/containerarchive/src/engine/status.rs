@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use super::options::{Filter, is_future};
 use crate::base::{DomainId, Monitor, Pins, SessionId, Timestamp};
 use crate::error::Error;
+use crate::format::signed::VerifiedLevel;
 use crate::repo::{
-    Damage, LoadedManifest, Repository, SessionState, SessionView, list_sessions, load_manifests,
+    Coverage, Damage, LoadedManifest, ParityOverview, Repository, SessionState, SessionView, list_sessions,
+    load_manifests,
 };
 
 /// What to look at.
@@ -67,6 +69,10 @@ pub struct StatusReport {
     pub damaged: BTreeMap<SessionId, Damage>,
     /// Sessions, oldest first.
     pub sessions: Vec<SessionView>,
+    /// How well packs are protected.
+    pub parity: ParityOverview,
+    /// Since when every pack was read and compared with its checksums; `None` if some never were.
+    pub verified_at: Option<Timestamp>,
 }
 
 impl StatusReport {
@@ -105,7 +111,9 @@ pub fn status(
     }
     let judge = |((series, domain), members)| judge(series, domain, members, now, options.max_age_ms);
     let series = members.into_iter().filter_map(judge).collect();
-    Ok(StatusReport { now, series, damaged: found.damaged, sessions })
+    let parity = repository.parity_overview()?;
+    let verified_at = Coverage::load(repository, monitor)?.oldest(VerifiedLevel::Standard);
+    Ok(StatusReport { now, series, damaged: found.damaged, sessions, parity, verified_at })
 }
 
 /// The time that a snapshot's age counts from.

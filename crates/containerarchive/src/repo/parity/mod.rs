@@ -6,6 +6,7 @@ mod groups;
 mod keeper;
 mod mender;
 mod merge;
+mod overview;
 mod pack_index;
 mod rebuild;
 mod shards;
@@ -15,6 +16,7 @@ pub use groups::{Groups, StoredGroup};
 pub use keeper::ParityKeeper;
 pub use mender::{MendedPack, Mender};
 pub use merge::merge_small_groups;
+pub use overview::{GroupStatus, ParityOverview};
 pub use pack_index::rewrite_pack_index;
 pub use rebuild::{Rebuilt, can_rebuild, rebuild_pack};
 
