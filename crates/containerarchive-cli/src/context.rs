@@ -99,6 +99,10 @@ impl<'t> Context<'t> {
         Ok(Self { terminal, threads, pins, store, environment, source, is_new_typed })
     }
 
+    /// Reads what can be read without a key.
+    ///
+    /// # Errors
+    /// There is no repository, or its config is damaged.
     pub(crate) fn read(&self) -> Result<Locked, RepoError> {
         Locked::read(Arc::clone(&self.store), self.environment.clone(), self.terminal)
     }

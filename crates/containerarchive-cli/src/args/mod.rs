@@ -20,7 +20,7 @@ pub(crate) use values::{KeyValue, NamedCommand};
 pub(crate) use verbs::{
     CapabilityArg, Command, CompletionsArgs, FilterArgs, IngestArgs, InitArgs, KeyAddArgs, KeyCommand,
     KeyPasswdArgs, KeyRemoveArgs, ManArgs, NewKeyArgs, NewRepositoryArgs, RestoreArgs, ShowArgs,
-    SnapshotsArgs, StatusArgs,
+    SnapshotsArgs, StatusArgs, VerifyArgs, VerifyLevelArg,
 };
 
 /// What help of the whole program ends with, besides the exit codes.

@@ -115,6 +115,26 @@ pub(super) fn parse_age(text: &str) -> Result<Age, String> {
     ms.map(|ms| Age { ms }).ok_or_else(|| format!("'{text}' is too large"))
 }
 
+/// A part of everything, in millionths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) ppm: u32,
+}
+
+/// `5%` or `0.25%`: more than nothing, at most all, to four decimals.
+pub(super) fn parse_share(text: &str) -> Result<Share, String> {
+    let wrong =
+        || format!("'{text}' is not a share: write a number from 0.0001% to 100%, such as 5% or 0.5%");
+    let number = text.strip_suffix('%').ok_or_else(wrong)?;
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(decimals) || whole.len() > 3 || decimals.len() > 4 {
+        return Err(wrong());
+    }
+    let ppm: u32 = format!("{whole}{decimals:0<4}").parse().map_err(|_| wrong())?;
+    if (1..=1_000_000).contains(&ppm) { Ok(Share { ppm }) } else { Err(wrong()) }
+}
+
 /// Exactly `N` parts between commas.
 fn parts<const N: usize>(text: &str) -> Option<[&str; N]> {
     let parts: Vec<&str> = text.split(',').map(str::trim).collect();
@@ -179,6 +199,33 @@ mod tests {
         for bad in ["", "26", "h", "1.5h", "26 h", "-1h", "0h", "1y", "99999999999999999w", "1000000000000w"]
         {
             assert!(parse_age(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shares_are_percentages_of_more_than_nothing_and_at_most_all() {
+        for (text, ppm) in
+            [("5%", 50_000), ("100%", 1_000_000), ("0.5%", 5_000), ("0.0001%", 1), ("12.25%", 122_500)]
+        {
+            assert_eq!(parse_share(text), Ok(Share { ppm }));
+        }
+        for bad in [
+            "",
+            "5",
+            "%",
+            "0%",
+            "0.0%",
+            "100.0001%",
+            "101%",
+            "-5%",
+            "+5%",
+            "5.%",
+            ".5%",
+            "0.00001%",
+            "5 %",
+            "١%",
+        ] {
+            assert!(parse_share(bad).is_err(), "{bad}");
         }
     }
 

@@ -9,8 +9,9 @@ use containerarchive::{Argon2Params, Capability, ChunkParams, Compression, Parit
 
 use super::maintenance::{ParityCommand, REPAIR_EXAMPLES, RepairArgs};
 use super::values::{
-    Age, KeyValue, NamedCommand, NamedFile, parse_age, parse_chunk_size, parse_kdf, parse_named_command,
-    parse_named_file, parse_pack_size, parse_selector, parse_size, parse_time,
+    Age, KeyValue, NamedCommand, NamedFile, Share, parse_age, parse_chunk_size, parse_kdf,
+    parse_named_command, parse_named_file, parse_pack_size, parse_selector, parse_share, parse_size,
+    parse_time,
 };
 
 /// What to do.
@@ -37,6 +38,9 @@ pub(crate) enum Command {
     /// Count what is stored, and what deduplication and compression save
     #[command(after_help = STATS_EXAMPLES)]
     Stats,
+    /// Look for damage, and tell whom it hurts and whether it can be mended
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArgs),
     /// Mend what is damaged: from parity, from replicas, from other copies
     #[command(after_help = REPAIR_EXAMPLES)]
     Repair(RepairArgs),
@@ -121,6 +125,22 @@ interrupted ingest left counts, too.
 Examples:
   containerarchive stats
   containerarchive stats --json";
+
+const VERIFY_EXAMPLES: &str = "\
+quick looks whether everything is there and referred to; standard also reads every file and compares its checksum, and \
+walks all snapshots to their last chunk; full also decrypts, decompresses and hashes every chunk. Backups go on meanwhile, \
+and nothing is changed, but that a finished run leaves a small record of what it read (an admin key is needed for that), by \
+which --sample and --max-age find what is due.
+
+The exit code is 13 (E_REPAIRABLE) if everything that was found can be mended, 14 (E_DAMAGED) if not; the report is printed \
+all the same.
+
+Examples:
+  containerarchive verify
+  containerarchive verify --sample 5%                       from a daily timer: reads everything once in 20 days
+  containerarchive verify --max-age 30d --sample 10%        what was not read for 30 days, at most a tenth of all
+  containerarchive verify --level full --json
+  containerarchive verify --no-key                          on the storage's own host, which has no passphrase";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Snapshot ids and item names are completed where the repository can be opened without asking anybody: without a \
@@ -287,6 +307,41 @@ pub(crate) struct StatusArgs {
     pub(crate) max_age: Option<Age>,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
+}
+
+/// `verify`
+#[derive(Args)]
+pub(crate) struct VerifyArgs {
+    /// How deep to look: quick, standard or full
+    #[arg(
+        long,
+        env = "CONTAINERARCHIVE_LEVEL",
+        value_name = "LEVEL",
+        default_value = "standard",
+        hide_possible_values = true
+    )]
+    pub(crate) level: VerifyLevelArg,
+    /// Compare checksums only, which takes no passphrase
+    #[arg(long, env = "CONTAINERARCHIVE_NO_KEY", value_parser = BoolishValueParser::new())]
+    pub(crate) no_key: bool,
+    /// Read only this share of the packs, those whose turn it is: 5%, 0.5%
+    #[arg(long, env = "CONTAINERARCHIVE_SAMPLE", value_name = "PERCENT", value_parser = parse_share)]
+    pub(crate) sample: Option<Share>,
+    /// Read only packs that were not verified at this level for so long: 26h, 30d or 2w
+    // Not from the environment: there it is what 'status' goes by, and would make this leave out what is younger.
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
+    pub(crate) max_age: Option<Age>,
+}
+
+/// How deep to verify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VerifyLevelArg {
+    // Existence, sizes, references.
+    Quick,
+    // Checksums of files, recipes.
+    Standard,
+    // Every chunk.
+    Full,
 }
 
 /// `completions`

@@ -14,6 +14,7 @@ mod show;
 mod snapshots;
 mod stats;
 mod status;
+mod verify;
 
 use std::collections::BTreeMap;
 
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Outcome {
         Command::Show(arguments) => show::run(&context()?, arguments),
         Command::Status(arguments) => status::run(&context()?, arguments),
         Command::Stats => stats::run(&context()?),
+        Command::Verify(arguments) => verify::run(&context()?, arguments),
         Command::Repair(arguments) => repair::run(&context()?, arguments),
         Command::Parity(command) => parity::run(&context()?, command),
         Command::Reindex => reindex::run(&context()?),

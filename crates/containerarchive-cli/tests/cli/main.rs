@@ -36,3 +36,5 @@ mod support;
 mod terminal;
 #[cfg(test)]
 mod tmux;
+#[cfg(test)]
+mod verify;

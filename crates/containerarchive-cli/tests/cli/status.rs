@@ -41,7 +41,10 @@ fn a_stale_series_is_named_with_its_age_and_the_document_is_whole() {
     lab.run(["status", "--max-age", "26h", "--series", "daily"]).succeeded();
     lab.run(["status", "--max-age", "26h", "--tag", "host=a"]).succeeded();
     // What is not known yet is not made up.
-    assert_eq!((&document["parityMargin"], &document["verifiedAt"]), (&Value::Null, &Value::Null));
+    assert_eq!((&document["parityMargin"], &document["verifiedAt"]), (&json!(2), &Value::Null));
+    lab.run(["verify"]).succeeded();
+    let verified = lab.run(["status", "--json"]).succeeded().json()["verifiedAt"].clone();
+    assert!(verified.is_string(), "{verified}");
 }
 
 #[test]

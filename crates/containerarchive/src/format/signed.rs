@@ -80,6 +80,18 @@ pub struct Verified {
     pub damaged: u64,
 }
 
+/// Where an id that begins with these bytes is in the order of all ids.
+#[must_use]
+#[expect(clippy::big_endian_bytes, reason = "ids are compared as bytes, and so are the ends of a range")]
+pub fn place_of(first: [u8; 8]) -> u64 {
+    u64::from_be_bytes(first)
+}
+
+#[expect(clippy::big_endian_bytes, reason = "as above")]
+fn bytes_of(place: u64) -> [u8; 8] {
+    place.to_be_bytes()
+}
+
 /// [`Verified`] as it stands in a record.
 #[derive(Serialize, Deserialize)]
 pub struct StoredVerified {
@@ -90,16 +102,6 @@ pub struct StoredVerified {
     to: Hex<8>,
     packs: u64,
     damaged: u64,
-}
-
-/// Where ids that begin with these bytes are among all ids: numbers compare as the bytes do.
-#[must_use]
-pub fn place_of(first: [u8; 8]) -> u64 {
-    first.iter().fold(0, |place, byte| place << 8 | u64::from(*byte))
-}
-
-fn first_bytes(place: u64) -> [u8; 8] {
-    std::array::from_fn(|at| (place >> (56 - 8 * at)) as u8)
 }
 
 /// Settings as they stand in a record.
@@ -319,8 +321,8 @@ impl Fact for Verified {
         StoredVerified {
             created: self.created,
             level: self.level,
-            from: Hex(first_bytes(*self.range.start())),
-            to: Hex(first_bytes(*self.range.end())),
+            from: Hex(bytes_of(*self.range.start())),
+            to: Hex(bytes_of(*self.range.end())),
             packs: self.packs,
             damaged: self.damaged,
         }

@@ -9,7 +9,7 @@ use super::{RepoError, Repository};
 use crate::base::random::random_array;
 use crate::base::{Monitor, Problem, RecordId, Timestamp};
 use crate::format::names;
-use crate::format::signed::{Fact, Verified, VerifiedLevel};
+use crate::format::signed::{self, Fact, Verified, VerifiedLevel};
 
 /// Places of the id space that a range of the whole has.
 const ALL: u128 = 1 << 64;
@@ -27,7 +27,7 @@ pub struct Coverage {
 pub fn place_of(id: &[u8; 32]) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&id[..8]);
-    crate::format::signed::place_of(first)
+    signed::place_of(first)
 }
 
 impl Coverage {

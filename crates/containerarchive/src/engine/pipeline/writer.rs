@@ -248,6 +248,7 @@ impl<'env> Writer<'env> {
         // Packs still in flight are waited for, so that none appears after its removal.
         while let Some(ticket) = self.in_flight.pop_front() {
             if let Some(Ok(written)) = ticket.redeem() {
+                self.waiting_chunks += written.records.len();
                 self.waiting.insert(written.id, written);
             }
         }

@@ -97,13 +97,16 @@ fn expected(name: &ObjectName) -> Expected {
     Expected { is_repairable: true, hurts: names::pack_id_of(name, "pack").is_some() }
 }
 
+/// What is done to an object, in words and in deed.
+type Change<'a> = (&'a str, &'a dyn Fn(&MemoryStore));
+
 fn check_each_object(encrypted: bool) {
     let (lab, store) = lab(encrypted, 2);
     lab.ingest(&[("a.sql", &sql(1, 100_000)), ("b", &noise(2, 150_000))]).unwrap();
     lab.ingest(&[("a.sql", &sql(1, 80_000))]).unwrap();
     for name in store.names() {
         let len = store.head(&name).unwrap().unwrap() as usize;
-        let changes: [(&str, &dyn Fn(&MemoryStore)); 5] = [
+        let changes: [Change<'_>; 5] = [
             ("first byte", &|copy| assert!(copy.corrupt(&name, |bytes| bytes[0] ^= 1))),
             ("middle byte", &|copy| assert!(copy.corrupt(&name, |bytes| bytes[len / 2] ^= 0x10))),
             ("last byte", &|copy| assert!(copy.corrupt(&name, |bytes| bytes[len - 1] ^= 0x80))),

@@ -131,7 +131,15 @@ impl<'a> Run<'a> {
         files.extend(self.files.segments.iter().map(|(id, len)| (FileId::Segment(*id), *len)));
         files.extend(self.files.shards.iter().map(|(id, len)| (FileId::Shard(*id), *len)));
         files.extend(self.files.packs.iter().map(|(id, len)| (FileId::Pack(*id), *len)));
+        let all = files.len();
         files.retain(|(id, _)| matches!(id, FileId::Segment(_)) || self.selection.has(id.hash()));
+        if files.len() < all {
+            let (left, all) = (all - files.len(), all - self.files.segments.len());
+            let text = format!(
+                "the content of {left} of {all} packs and shards was not read: it was not their turn"
+            );
+            self.report.skipped.push(text);
+        }
         let depth = if self.options.level == VerifyLevel::Full { Depth::Chunks } else { Depth::Tables };
         let (stats, damaged) = (&mut self.report.stats, &mut self.damaged);
         check_files(&self.site, &files, (depth, self.options.threads), self.monitor, &mut |checked| {
