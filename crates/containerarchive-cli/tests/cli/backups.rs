@@ -189,16 +189,18 @@ fn init_makes_a_repository_as_it_was_asked_to_and_only_in_an_empty_place() {
     std::fs::create_dir(lab.path("other")).unwrap();
     lab.file("other/file", "somebody's");
     lab.run(["init", "--repo", "other"]).failed(1, "other");
-    lab.run(["init", "--repo", "new", "--parity", "40+2"]).failed(2, "parity is not built yet");
+    lab.run(["init", "--repo", "new", "--parity", "40+17"]).failed(2, "PACKS+SHARDS");
     assert!(!lab.path("new").exists());
 }
 
 #[test]
-fn init_says_what_to_do_next_and_that_there_is_no_parity() {
+fn init_says_what_to_do_next_and_how_well_packs_are_protected() {
     let lab = Lab::empty();
     let ended = lab.run(["init"]).succeeded();
     assert!(ended.text().contains("ingest FILE…") && ended.text().contains("snapshots"));
-    assert!(ended.stderr.contains("parity is off"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("any 2 lost or damaged packs of 40 can be rebuilt"), "{}", ended.stderr);
+    let off = lab.run(["init", "--repo", "bare", "--parity", "off"]).succeeded();
+    assert!(off.stderr.contains("parity is off"), "{}", off.stderr);
     let quiet = lab.run(["init", "--repo", "other", "--quiet"]).succeeded();
     assert_eq!(quiet.stderr, "");
 }
@@ -271,7 +273,8 @@ fn ingest_makes_a_repository_as_it_was_asked_to() {
 
 #[test]
 fn damaged_content_is_an_error_that_names_the_item_and_the_byte() {
-    let lab = Lab::encrypted();
+    let lab = Lab::empty();
+    lab.run(["init", "--parity", "off"]).succeeded();
     lab.file("a", noise(3_000_000));
     lab.run(["ingest", "a"]).succeeded();
     for folder in lab.objects("packs/data") {

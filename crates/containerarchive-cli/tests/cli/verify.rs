@@ -60,7 +60,7 @@ fn a_flipped_byte_of_each_pack_and_shard_is_found_without_a_passphrase() {
     for file in files {
         flip(&file);
         let ended = lab.run(["verify", "--level", "standard", "--no-key", "--json"]);
-        let document = ended.failed(13, "E_REPAIRABLE").json();
+        let document = ended.failed(13, "E_MENDABLE").json();
         let errors = document["errors"].as_array().unwrap();
         assert_eq!(errors.len(), 1, "{errors:?}");
         let object = errors[0]["object"].as_str().unwrap();
