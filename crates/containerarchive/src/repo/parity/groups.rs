@@ -94,28 +94,28 @@ impl Groups {
 
     fn read(site: ParityStore<'_>, mut ids: Vec<ShardId>) -> Result<Self, RepoError> {
         ids.sort_unstable();
-        let mut found: BTreeMap<GroupId, StoredGroup> = BTreeMap::new();
+        let mut found: BTreeMap<GroupId, Vec<StoredGroup>> = BTreeMap::new();
         let mut groups = Self::default();
         for id in ids {
             match read_front(site, id)? {
                 None => {}
                 Some(Err(why)) => groups.unreadable.push((id, why)),
                 Some(Ok((number, group))) => {
-                    let shards = vec![None; group.shards.into()];
-                    let stored =
-                        found.entry(group.id).or_insert_with(|| StoredGroup { group: group.clone(), shards });
-                    if stored.group != group {
-                        let why = "it says something else of its group than another shard".to_owned();
-                        groups.unreadable.push((id, why));
-                    } else if stored.shards[usize::from(number)].is_some() {
-                        groups.surplus.push(id);
-                    } else {
-                        stored.shards[usize::from(number)] = Some(id);
+                    // Whoever says something else of a group is a group of its own: it may not hide the others.
+                    let alike = found.entry(group.id).or_default();
+                    let place = alike.iter().position(|stored| stored.group == group).unwrap_or_else(|| {
+                        let shards = vec![None; group.shards.into()];
+                        alike.push(StoredGroup { group, shards });
+                        alike.len() - 1
+                    });
+                    match &mut alike[place].shards[usize::from(number)] {
+                        Some(_) => groups.surplus.push(id),
+                        shard => *shard = Some(id),
                     }
                 }
             }
         }
-        groups.groups = found.into_values().collect();
+        groups.groups = found.into_values().flatten().collect();
         for (place, stored) in groups.groups.iter().enumerate() {
             for member in &stored.group.members {
                 groups.of_pack.entry(member.pack).or_default().push(place);

@@ -105,13 +105,16 @@ impl<'a> ParityKeeper<'a> {
         if open.members.is_empty() {
             return Ok(());
         }
-        let packs: Vec<PackId> = open.members.iter().map(|member| member.pack).collect();
+        // Whole, so that it is never closed again: after a failure sums and rows are used up. Its packs have no parity then,
+        // come into no segment, and are adopted by the next ingest.
+        let OpenGroup { members, mut sums, mut rows, .. } = std::mem::take(open);
+        let packs: Vec<PackId> = members.iter().map(|member| member.pack).collect();
         let site = self.repository.parity_store();
         let id = GroupId(random_array(&*self.repository.environment.random)?);
-        let written = match open.rows.as_mut().filter(|_| !open.is_too_large) {
+        let written = match &mut rows {
             Some(rows) => {
-                let mut order: Vec<usize> = (0..open.members.len()).collect();
-                order.sort_unstable_by_key(|place| open.members[*place].column);
+                let mut order: Vec<usize> = (0..members.len()).collect();
+                order.sort_unstable_by_key(|place| members[*place].column);
                 let group = Group {
                     id,
                     class,
@@ -120,14 +123,14 @@ impl<'a> ParityKeeper<'a> {
                     suite: site.suite,
                     repository: site.repository,
                     shards,
-                    rows: open.members.iter().map(Member::blocks).max().unwrap_or(0),
-                    members: order.iter().map(|place| open.members[*place]).collect(),
+                    rows: members.iter().map(Member::blocks).max().unwrap_or(0),
+                    members: order.iter().map(|place| members[*place]).collect(),
                 };
-                let sums: Vec<_> = order.iter().map(|place| std::mem::take(&mut open.sums[*place])).collect();
+                let sums: Vec<_> = order.iter().map(|place| std::mem::take(&mut sums[*place])).collect();
                 write_shards(site, &group, &sums, rows)?
             }
             None => {
-                let packs = open.members.iter().map(|member| PackToProtect {
+                let packs = members.iter().map(|member| PackToProtect {
                     pack: member.pack,
                     len: member.len,
                     column: member.column,
@@ -136,12 +139,10 @@ impl<'a> ParityKeeper<'a> {
                 protect_packs(site, id, place, shards, packs.collect())?
             }
         };
-        open.members.clear();
-        open.sums.clear();
-        open.is_too_large = false;
-        if let Some(rows) = &mut open.rows {
+        if let Some(rows) = &mut rows {
             rows.clear();
         }
+        open.rows = rows;
         lock(&self.shards).extend(written.into_iter().map(|shard| (shard, packs.clone())));
         lock(&self.protected).extend(packs);
         Ok(())

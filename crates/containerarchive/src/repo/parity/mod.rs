@@ -56,3 +56,6 @@ fn if_readable<T>(read: Result<T, crate::store::StoreError>) -> Result<Option<T>
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
