@@ -181,9 +181,19 @@ fn the_parts_of_a_shard_stand_one_behind_the_other() {
         let first = front + own * record;
         let rows = front + 3 * record;
         assert_eq!(layout.row(row), rows + own * BLOCK);
+        // The second member ends a byte behind two rows, the third one at the end of the third.
         assert_eq!(layout.records(row), [first, rows + 3 * BLOCK + own * record]);
     }
     assert_eq!(layout.file_len(), layout.records(2)[1] + record + front + TRAILER_LEN as u64);
+    // The last row ends where the longest member does.
+    let shorter = Group { members: group.members[..2].to_vec(), ..group.clone() }.layout();
+    let rows = front_len(2) as u64 + 3 * record_len(2, 2) as u64;
+    assert_eq!(shorter.row(0), rows);
+    assert_eq!(shorter.records(0)[1], rows + 2 * BLOCK + 1);
+    assert_eq!(shorter.file_len(), 2 * rows + 2 * BLOCK + 1 + TRAILER_LEN as u64);
+    let lens = [(0, 1), (1, 1), (2, 1), (0, 2), (1, 2), (0, 9), (3, 1), (u32::MAX, u32::MAX)];
+    let lens = lens.map(|(row, count)| shorter.rows_len(row, count));
+    assert_eq!(lens, [BLOCK_LEN, BLOCK_LEN, 1, 2 * BLOCK_LEN, BLOCK_LEN + 1, 2 * BLOCK_LEN + 1, 0, 0]);
     // The largest shard: nothing overflows.
     let members = (0..200).map(|at| member(at, u64::from(MAX_GROUP_ROWS) * BLOCK, 0, at)).collect();
     let largest = Group { shards: 16, rows: MAX_GROUP_ROWS, members, ..group };
