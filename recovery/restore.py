@@ -1109,6 +1109,7 @@ class Group:
         fields = (front[at:at + 48] for at in range(112, 112 + 48 * self.n, 48))
         self.members = [(f[:32].hex(), number(f, 32, 8), number(f, 40, 4), f[44]) for f in fields]
         self.shards, self.front, self.record = {}, 144 + 48 * self.n, SUM * (self.n + self.m + 1)
+        self.same = front[:96] + front[97:self.front - 32]
         self.bytes = max((first * BLOCK + length for _, length, first, _ in self.members), default=0)
 
     def row(self, row):
@@ -1186,8 +1187,7 @@ class Parity:
             except Refused as e:
                 say(e.name, e.what)
                 continue
-            same = (group.id, group.domain, group.m, group.rows, tuple(group.members))
-            groups.setdefault(same, group).shards.setdefault(i, name)
+            groups.setdefault(group.same, group).shards.setdefault(i, name)
         for group in groups.values():
             for member in group.members:
                 self.groups_of.setdefault(member[0], []).append(group)

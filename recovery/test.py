@@ -280,7 +280,7 @@ class Writer:
 
     def parity(self, packs, shards, klass=1, domain=bytes(16), first_rows=None):
         """Shards of a group of these packs: bits by hand, all columns from 238 on around."""
-        group, members = os.urandom(32), []
+        group, session, members = os.urandom(32), os.urandom(16), []
         for i, pack in enumerate(packs):
             with open(os.path.join(self.folder, f"packs/data/{pack[:2]}/{pack}.pack"), "rb") as f:
                 members.append(((238 + i) % 240, pack, (first_rows or {}).get(i, 0), f.read()))
@@ -296,12 +296,15 @@ class Writer:
                     if block:
                         both = zip(parity[i][row], block.ljust(32768, b"\0").translate(table))
                         parity[i][row] = bytes(a ^ b for a, b in both)
+        last = max(len(data) - (rows - 1 - first) * 32768 for _, _, first, data in members)
         for row in range(rows):
+            for i in range(shards):
+                parity[i][row] = parity[i][row][:32768 if row + 1 < rows else last]
             sums[row] += b"".join(reader.block_sum(row, parity[i][row]) for i in range(shards))
             sums[row] += blake3(group + le(row, 4) + sums[row]).digest()[:16]
         names = []
         for i in range(shards):
-            front = self.prefix(4, domain, os.urandom(16), group, klass) + bytes([i, shards]) + le(len(members), 2) + le(rows, 4) + bytes(8)
+            front = self.prefix(4, domain, session, group, klass) + bytes([i, shards]) + le(len(members), 2) + le(rows, 4) + bytes(8)
             front += b"".join(bytes.fromhex(pack) + le(len(data), 8) + le(first, 4) + bytes([column, 0, 0, 0])
                               for column, pack, first, data in members)
             front += blake3(front).digest()
@@ -1233,7 +1236,8 @@ def golden_parity(path, way):
             both = [raw[at:at + group.record] for at in group.records(row)]
             equal(both[0], both[1])
             sums, shard_sums = reader.parse_record(name, group, row, both[0])
-            own, total = raw[group.row(row):group.row(row) + 32768], 0
+            start, size = group.row(row), group.row_size(row)
+            own, total = raw[start:start + size], 0
             equal(reader.block_sum(row, own), shard_sums[i])
             for pack, member, sum in zip(packs, group.members, sums):
                 first, column = member[2:]
@@ -1243,7 +1247,7 @@ def golden_parity(path, way):
                     factor = slow_inverse(240 + i ^ column)
                     tables[i, column] = bytes(slow_product(factor, value) for value in range(256))
                 total ^= int.from_bytes(block.translate(tables[i, column]), "little")
-            equal(own, total.to_bytes(32768, "little"))
+            equal(own, total.to_bytes(size, "little"))
     equal((seen, m), (set(repo.store.packs()), 2))
     groups = {id(group): group for groups in reader.Parity(repo).groups_of.values() for group in groups}
     equal([sorted(group.shards) for group in groups.values()], [list(range(group.m)) for group in groups.values()])
