@@ -107,8 +107,10 @@ impl<'a, R: Read> ChunkReader<'a, R> {
             start += length;
         }
         // Shorter than the largest chunk, or the chunker would have cut it.
-        // Of its own size: many streams at once would else each keep room for a largest chunk.
-        self.carry = batch.buffer[start..filled].to_vec();
+        // Kept and filled again: allocators make room for buffers that come and go, and many streams at once then take
+        // half as much memory again.
+        self.carry.clear();
+        self.carry.extend_from_slice(&batch.buffer[start..filled]);
         Ok(!batch.is_empty())
     }
 
@@ -116,10 +118,9 @@ impl<'a, R: Read> ChunkReader<'a, R> {
         if self.state == State::Failed {
             return Err(io::Error::other("the stream failed before"));
         }
-        let carry = std::mem::take(&mut self.carry);
-        let mut filled = carry.len();
-        buffer[..filled].copy_from_slice(&carry);
-        drop(carry);
+        let mut filled = self.carry.len();
+        buffer[..filled].copy_from_slice(&self.carry);
+        self.carry.clear();
         while filled < buffer.len() && self.state == State::Reading {
             match self.source.read(&mut buffer[filled..]) {
                 Ok(0) => self.state = State::Ended,

@@ -85,6 +85,11 @@ fn split(output: &Zeroizing<[u8; 64]>) -> Result<SlotSecrets, CryptoError> {
     Ok(SlotSecrets { key: SealKey::new(Suite::X25519, key)?, commitment: Commitment(commitment) })
 }
 
+/// Blocks of 1 KiB that room is reserved for at least; what is not used takes no memory. Once a buffer of up to 32 MiB
+/// is freed, glibc's malloc takes buffers of its size from heaps (mallopt(3), M_MMAP_THRESHOLD), where the large ones of
+/// an ingest leave holes of many megabytes.
+const LEAST_BLOCKS: usize = 33 << 10;
+
 /// Argon2id. Takes `params.memory_kib()` of memory, which is wiped; about 0.1 s with the default parameters on two cores.
 ///
 /// # Errors
@@ -98,7 +103,8 @@ pub fn slot_secrets_from_passphrase(
     let library_params =
         Params::new(params.memory_kib, params.passes, params.lanes, Some(64)).map_err(|_| FAILED)?;
     let mut blocks: Vec<Block> = Vec::new();
-    blocks.try_reserve_exact(library_params.block_count()).map_err(|_| FAILED)?;
+    let room = library_params.block_count().max(LEAST_BLOCKS);
+    blocks.try_reserve_exact(room).map_err(|_| FAILED)?;
     blocks.resize(library_params.block_count(), Block::default());
     let mut output = Zeroizing::new([0; 64]);
     let done = Argon2::new(Algorithm::Argon2id, Version::V0x13, library_params)

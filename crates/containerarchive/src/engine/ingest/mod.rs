@@ -25,6 +25,8 @@ use crate::format::manifest::{Item, Manifest, check_item_name, clashing_name, is
 use crate::repo::{Index, ParityKeeper, RepoError, Repository, Session, adopt_packs, merge_small_groups};
 use crate::store::StoreErrorKind;
 
+/// With more items than these, packs and parity take less memory, and a little more time.
+const MANY_ITEMS: usize = 16;
 /// Longest series that is made from item names.
 const MAX_DEFAULT_SERIES_BYTES: usize = 1024;
 
@@ -242,7 +244,9 @@ fn run<'env>(
     describe: impl FnOnce(Vec<Item>, Counters) -> Manifest,
 ) -> Result<IngestReport, Error> {
     let repository = write.repository;
-    let keeper = ParityKeeper::new(repository, write.domain.id, session.id);
+    // The readers of many items have most of the memory.
+    let is_frugal = items.len() > MANY_ITEMS;
+    let keeper = ParityKeeper::new(repository, write.domain.id, session.id, is_frugal);
     let adopted = match adopt_packs(repository, write.domain, &index, session.id, &keeper, write.monitor) {
         Ok(adopted) => adopted,
         Err(error) => {
@@ -253,6 +257,9 @@ fn run<'env>(
     let domain = Arc::clone(write.domain);
     let mut writer =
         Writer::new(repository, domain, session.id, index, (keeper, adopted), packs, write.monitor);
+    if is_frugal {
+        writer.write_one_at_a_time();
+    }
     match write.all(&mut writer, sources, items) {
         Ok(items) => commit.run(session, writer.used_packs(), describe(items, writer.counters)),
         Err(error) => {

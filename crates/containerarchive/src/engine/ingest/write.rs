@@ -99,6 +99,8 @@ impl<'env> Write<'env> {
             self.drain(writer, &mut sources, &mut items, &mut queues, window)?;
         }
         self.drain(writer, &mut sources, &mut items, &mut queues, 0)?;
+        // Their buffers are not needed for what follows, and parity may need as much.
+        drop((sources, queues));
         let done = items.into_iter().map(|item| self.close(writer, item)).collect::<Result<_, _>>()?;
         writer.flush()?;
         Ok(done)

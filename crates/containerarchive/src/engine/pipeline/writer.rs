@@ -65,6 +65,8 @@ pub(crate) struct Writer<'env> {
     data: OpenPack,
     structure: OpenPack,
     packs: Pool<'env, ()>,
+    /// Packs that may be in flight when one more is finished.
+    most_in_flight: usize,
     in_flight: VecDeque<Ticket<Result<Written, RepoError>>>,
     stored: StoredPacks,
     used: HashSet<PackId>,
@@ -100,6 +102,7 @@ impl<'env> Writer<'env> {
             waiting_chunks: 0,
             data: OpenPack::new(Class::Data, new_buffer(repository)),
             structure: OpenPack::new(Class::Structure, Vec::new()),
+            most_in_flight: packs.width().saturating_sub(1),
             packs,
             in_flight: VecDeque::new(),
             stored: adopted,
@@ -110,6 +113,11 @@ impl<'env> Writer<'env> {
             text: Vec::new(),
             counters: Counters::default(),
         }
+    }
+
+    /// Writes one pack at a time from now on: a pack less in memory.
+    pub(crate) fn write_one_at_a_time(&mut self) {
+        self.most_in_flight = 0;
     }
 
     /// Whether a chunk must be stored. If so the caller stores it with [`Writer::store`], in any order.
@@ -206,7 +214,7 @@ impl<'env> Writer<'env> {
             return Ok(());
         }
         // Waiting comes first: it gives a buffer back, and so there is never one more than needed.
-        self.wait_for_packs(self.packs.width().saturating_sub(1))?;
+        self.wait_for_packs(self.most_in_flight)?;
         let open = if class == Class::Data { &mut self.data } else { &mut self.structure };
         let buffer = self.spare.pop().unwrap_or_else(|| new_buffer(self.repository));
         let pack = std::mem::replace(open, OpenPack::new(class, buffer));

@@ -21,6 +21,8 @@ pub struct ParityKeeper<'a> {
     repository: &'a Repository,
     domain: DomainId,
     session: SessionId,
+    /// What the rows of an open group may take in memory.
+    max_row_bytes: usize,
     data: Mutex<OpenGroup>,
     structure: Mutex<OpenGroup>,
     protected: Mutex<Vec<PackId>>,
@@ -43,13 +45,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<'a> ParityKeeper<'a> {
-    /// A keeper for the packs of a session.
+    /// A keeper for the packs of a session. The rows of an open group are summed up in memory while packs are written; if
+    /// that `is_frugal`, or they would take more than 64 MiB, its packs are read again when it closes instead.
     #[must_use]
-    pub fn new(repository: &'a Repository, domain: DomainId, session: SessionId) -> Self {
+    pub fn new(repository: &'a Repository, domain: DomainId, session: SessionId, is_frugal: bool) -> Self {
         Self {
             repository,
             domain,
             session,
+            max_row_bytes: if is_frugal { 0 } else { MAX_ROW_BYTES },
             data: Mutex::default(),
             structure: Mutex::default(),
             protected: Mutex::default(),
@@ -82,7 +86,10 @@ impl<'a> ParityKeeper<'a> {
             }
         } as u8;
         let member = Member { pack: id, len: bytes.len() as u64, first_row: 0, column };
-        open.add(member, bytes, sums, shards, most, self.repository.settings.pack_size_bytes);
+        if open.add(member, sums, shards, self.max_row_bytes) {
+            let pack_size_bytes = self.repository.settings.pack_size_bytes;
+            open.sum_up(&member, bytes, (most, shards), pack_size_bytes);
+        }
         if open.members.len() >= usize::from(most) {
             self.close_group(class, &mut open, shards)?;
         }
@@ -163,28 +170,25 @@ impl<'a> ParityKeeper<'a> {
 }
 
 impl OpenGroup {
-    fn add(
-        &mut self,
-        member: Member,
-        bytes: &[u8],
-        sums: Vec<BlockSum>,
-        shards: u8,
-        most: u8,
-        pack_size: u64,
-    ) {
+    /// Adds a member. Whether its bytes shall be added to the rows, too: their sums fit into memory.
+    fn add(&mut self, member: Member, sums: Vec<BlockSum>, shards: u8, max_row_bytes: usize) -> bool {
+        self.members.push(member);
+        self.sums.push(sums);
+        let rows = self.members.iter().map(Member::blocks).max().unwrap_or(0) as usize;
+        self.is_too_large |= rows * BLOCK_LEN * usize::from(shards) > max_row_bytes;
+        if self.is_too_large {
+            self.rows = None;
+        }
+        !self.is_too_large
+    }
+
+    fn sum_up(&mut self, member: &Member, bytes: &[u8], (most, shards): (u8, u8), pack_size_bytes: u64) {
         let rows = self.rows.get_or_insert_with(|| {
             // Packs end up to a chunk behind their size; a little more does no harm.
-            let expected_rows = (pack_size as usize).div_ceil(BLOCK_LEN) + 64;
+            let expected_rows = (pack_size_bytes as usize).div_ceil(BLOCK_LEN) + 64;
             let room = front_len(most.into()) + expected_rows * record_len(most.into(), shards.into());
             ShardRows::new((0..shards).collect(), room)
         });
-        self.is_too_large |= rows.bytes_with(member.blocks()) > MAX_ROW_BYTES;
-        if self.is_too_large {
-            self.rows = None;
-        } else {
-            rows.add(member.column, 0, bytes);
-        }
-        self.members.push(member);
-        self.sums.push(sums);
+        rows.add(member.column, 0, bytes);
     }
 }

@@ -68,7 +68,7 @@ fn a_group_whose_shards_could_not_be_written_is_not_written_later_with_wrong_one
     for failing in 0..2 {
         let store = Arc::new(ObservedStore::new(Arc::new(MemoryStore::new())));
         let repository = repository(Arc::<ObservedStore>::clone(&store));
-        let keeper = ParityKeeper::new(&repository, DomainId::MAIN, SESSION);
+        let keeper = ParityKeeper::new(&repository, DomainId::MAIN, SESSION, false);
         let packs: Vec<_> = (0..5).map(|seed| put_pack(&repository, seed)).collect();
         let left = AtomicI32::new(failing);
         store.set_before(move |call| {
@@ -100,7 +100,7 @@ fn a_group_whose_shards_could_not_be_written_is_not_written_later_with_wrong_one
 fn a_shard_that_says_something_else_of_a_group_does_not_hide_the_others() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let repository = repository(Arc::clone(&store));
-    let keeper = ParityKeeper::new(&repository, DomainId::MAIN, SESSION);
+    let keeper = ParityKeeper::new(&repository, DomainId::MAIN, SESSION, false);
     let packs: Vec<_> = (0..3).map(|seed| put_pack(&repository, seed)).collect();
     packs.iter().for_each(|pack| add(&keeper, pack).unwrap());
     let groups = Groups::load(repository.parity_store()).unwrap();
