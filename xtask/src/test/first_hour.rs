@@ -1,11 +1,11 @@
-//! The README's first hour, done literally on what is as good as an empty machine.
+//! The README's first hour, and the section on damage after it, done literally on what is as good as an empty machine.
 
 use std::fs;
 
-use super::literal::{Reader, blocks, expect, read};
+use super::literal::{Block, Reader, blocks, expect, read};
 use super::{Context, Outcome, StageResult};
 
-const SECTION: &str = "The first hour";
+const SECTIONS: [&str; 2] = ["The first hour", "When storage rots"];
 /// The build is the one step that is not repeated: the program was built by the stage before.
 const BUILD: &str = "cargo build --release -p containerarchive-cli";
 
@@ -24,14 +24,25 @@ const EXPECTED: &[(&str, &str)] = &[
     ("key list", "spare"),
     ("--key-file spare.key restore", "the spare key opens it"),
     ("--key-file web-1.key info", "write"),
+    ("containerarchive verify\n", "no damage found"),
     ("containerarchive status --max-age 26h", "numbers.sql"),
     ("containerarchive stats", "unique"),
     ("containerarchive man --to manual", "manual"),
+    ("containerarchive verify || echo", "exit code 13"),
+    ("containerarchive verify || echo", "numbers.sql"),
+    ("seq 1000000 | cmp -", "what was restored is right"),
+    ("containerarchive repair --dry-run", "would mend: packs/data/"),
+    ("containerarchive repair --no-key", "mended: packs/data/"),
+    ("containerarchive repair --no-key", "nothing is damaged"),
+    ("containerarchive verify --level full", "no damage found"),
+    ("containerarchive parity status", "40+2"),
 ];
 
 pub(super) fn run(context: &Context) -> StageResult {
     let binary = context.release_binary()?;
-    let blocks = blocks("README.md", &read(&context.root, "README.md")?, Some(SECTION), "sh");
+    let readme = read(&context.root, "README.md")?;
+    let of_section = |section| blocks("README.md", &readme, Some(section), "sh");
+    let blocks: Vec<Block> = SECTIONS.into_iter().flat_map(of_section).collect();
     let mut reader = Reader::new("first-hour")?;
     let built = reader.folder.join("target/release");
     fs::create_dir_all(&built)

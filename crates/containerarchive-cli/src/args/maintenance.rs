@@ -5,22 +5,46 @@ use clap::{Args, Subcommand};
 use containerarchive::Parity;
 
 pub(crate) const PARITY_SET_EXAMPLES: &str = "\
-LEVEL is PACKS+SHARDS (1 to 200 packs, 1 to 16 shards) or 'off'. It holds for packs that are written from now on.
+LEVEL is PACKS+SHARDS (1 to 200 packs, 1 to 16 shards) or 'off': of up to PACKS packs any SHARDS may be lost. It holds \
+for packs that are written from now on; groups that are there stay as they are. After 'off', packs that were written \
+without parity get it from 'containerarchive repair' once another level is set.
 
 Examples:
-  containerarchive parity set 20+2                          10 % of space, any two lost packs of 20
+  containerarchive parity set 20+2                          any 2 lost packs of 20, for 10 % of the space once groups are full
   containerarchive parity set off                           new packs are not protected";
 
+pub(crate) const PARITY_STATUS_EXAMPLES: &str = "\
+'margin' is how many more packs the group that is worst off may lose: 0 means that the next loss is final, less than 0 \
+that something is lost already. Only names and sizes of files are looked at; 'containerarchive verify' reads them. Groups \
+that have least left are listed first.
+
+Examples:
+  containerarchive parity status
+  containerarchive parity status --json";
+
+pub(crate) const REINDEX_EXAMPLES: &str = "\
+The index says which pack has which chunk. It holds nothing that is not in the packs: when it is gone or damaged, nothing \
+is lost, and this writes it anew. 'containerarchive repair' does the same for what is missing in it, and mends all other \
+damage as well: run that when in doubt. Backups go on meanwhile.
+
+Examples:
+  containerarchive reindex";
+
 pub(crate) const REPAIR_EXAMPLES: &str = "\
+Run it when 'verify' or a restore tells of damage; it may be repeated at any time, and on a healthy repository it changes \
+nothing. Backups go on meanwhile; a second repair or reindex at the same time gives way with exit code 11.
+
 Everything is read first. Then packs are rebuilt from parity, parity from packs, config, keys, snapshots and records \
 from their replicas, the index from the packs; dead sessions are ended. What was replaced stays in quarantine until a \
 second reading finds nothing damaged. What cannot be mended is told by snapshot, item and bytes.
 
-The exit code is 0 if nothing was damaged, 13 if all damage was mended, 14 if something is lost.
+The exit code is 0 if nothing was damaged, 13 if all damage was mended (with --dry-run: can be mended), 14 if something \
+is lost: then put the packs that it names back from a second copy, under the same names, and repair again; or ingest the \
+same files again, if they still exist.
 
 Examples:
   containerarchive repair --dry-run                         what is wrong, and what would help
-  containerarchive repair
+  containerarchive repair || test $? = 13                   in a script: mended counts as success
   containerarchive repair --no-key                          on the storage's host, without any passphrase";
 
 /// Options of `repair`.
@@ -29,7 +53,7 @@ pub(crate) struct RepairArgs {
     /// Change nothing, and say what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Mend what can be told to be right without any key, and say what was skipped
+    /// Ask for no key: mend packs, parity and what has a replica, and say what was skipped
     #[arg(long, env = "CONTAINERARCHIVE_NO_KEY", value_parser = BoolishValueParser::new())]
     pub(crate) no_key: bool,
 }
@@ -38,6 +62,7 @@ pub(crate) struct RepairArgs {
 #[derive(Subcommand)]
 pub(crate) enum ParityCommand {
     /// Show how many more packs may be lost, and what parity takes
+    #[command(after_help = PARITY_STATUS_EXAMPLES)]
     Status,
     /// Protect packs that are written from now on in another way
     #[command(after_help = PARITY_SET_EXAMPLES)]

@@ -7,7 +7,7 @@ use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use containerarchive::{Argon2Params, Capability, ChunkParams, Compression, Parity, Selector, Timestamp};
 
-use super::maintenance::{ParityCommand, REPAIR_EXAMPLES, RepairArgs};
+use super::maintenance::{ParityCommand, REINDEX_EXAMPLES, REPAIR_EXAMPLES, RepairArgs};
 use super::values::{
     Age, KeyValue, NamedCommand, NamedFile, Share, parse_age, parse_chunk_size, parse_kdf,
     parse_named_command, parse_named_file, parse_pack_size, parse_selector, parse_share, parse_size,
@@ -48,6 +48,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Parity(ParityCommand),
     /// Write the index again, from the packs' own tables
+    #[command(after_help = REINDEX_EXAMPLES)]
     Reindex,
     /// List, add and remove the keys of an encrypted repository
     #[command(subcommand)]
@@ -88,9 +89,14 @@ const RESTORE_EXAMPLES: &str = "\
 SNAPSHOT is 'latest' (the newest that matches --tag and --series and has the item), 'latest~N' (the N-th before it), \
 or the beginning of an id.
 
+Damage that is met is mended on the way, from parity or another copy, and a warning tells of it: what is written is right, \
+and the exit code 0. With --heal the rebuilt packs are written back; 'containerarchive repair' mends all the rest. What \
+cannot be mended ends with exit code 14 and the name of the item.
+
 Examples:
   containerarchive restore latest --to restored             every item as restored/<item name>
-  containerarchive restore latest --item app.sql --to - | psql app";
+  containerarchive restore latest --item app.sql --to - | psql app
+  containerarchive restore latest --to restored --heal      and leave no damage that was met";
 
 const SNAPSHOTS_EXAMPLES: &str = "\
 Examples:
@@ -108,7 +114,8 @@ Examples:
 const STATUS_EXAMPLES: &str = "\
 A snapshot is as old as the older of two times: that which it stands for (--time of ingest) and that at which it was \
 made. So an old dump that is stored today makes no series look fresh, nor does a time in the future. Series of \
-different write domains are looked at separately.
+different write domains are looked at separately. 'parity' and 'verified' tell how many more packs may be lost and since \
+when every pack was read by 'verify'; they change no exit code, and what verify found is told by verify only.
 
 The exit code is 1 (E_STALE) if there is no snapshot, or with --max-age if the newest one of a series is older than \
 that; 14 if a snapshot is damaged or missing; the report is printed all the same. Without --max-age no age is too old.
@@ -133,11 +140,12 @@ and nothing is changed, but that a finished run leaves a small record of what it
 which --sample and --max-age find what is due.
 
 The exit code is 13 (E_REPAIRABLE) if everything that was found can be mended, 14 (E_DAMAGED) if not; the report is printed \
-all the same.
+all the same. On 13 run 'containerarchive repair'. On 14 copy the storage first, and see what 'containerarchive repair \
+--dry-run' says.
 
 Examples:
   containerarchive verify
-  containerarchive verify --sample 5%                       from a daily timer: reads everything once in 20 days
+  containerarchive verify --sample 5%                       from a daily timer: reads everything in 20 days
   containerarchive verify --max-age 30d --sample 10%        what was not read for 30 days, at most a tenth of all
   containerarchive verify --level full --json
   containerarchive verify --no-key                          on the storage's own host, which has no passphrase";
@@ -269,7 +277,7 @@ pub(crate) struct RestoreArgs {
     /// Replace files that are there
     #[arg(long)]
     pub(crate) overwrite: bool,
-    /// Write what had to be mended back into the repository
+    /// Write packs that had to be rebuilt from parity back into the repository
     #[arg(long, env = "CONTAINERARCHIVE_HEAL", value_parser = BoolishValueParser::new())]
     pub(crate) heal: bool,
     #[command(flatten)]
@@ -321,7 +329,7 @@ pub(crate) struct VerifyArgs {
         hide_possible_values = true
     )]
     pub(crate) level: VerifyLevelArg,
-    /// Compare checksums only, which takes no passphrase
+    /// Ask for no key: compare checksums only, and say what was skipped
     #[arg(long, env = "CONTAINERARCHIVE_NO_KEY", value_parser = BoolishValueParser::new())]
     pub(crate) no_key: bool,
     /// Read only this share of the packs, those whose turn it is: 5%, 0.5%

@@ -184,7 +184,10 @@ fn text(report: &VerifyReport) -> String {
     }
     more(&mut text, report.errors.len());
     if !report.lost.is_empty() {
-        text.push_str("\nAs things stand, these bytes cannot be restored:\n");
+        text.push_str(match report.is_repairable() {
+            true => "\nThese bytes are damaged; a restore and a repair mend them:\n",
+            false => "\nThese bytes are damaged or lost:\n",
+        });
     }
     for lost in report.lost.iter().take(NAMED_ERRORS) {
         let id = &lost.snapshot.to_hex()[..SHORT_ID_DIGITS];
