@@ -107,6 +107,22 @@ const RECIPES: &[Recipe] = &[
         expected: &[],
     },
     Recipe {
+        page: "verify.md",
+        needs: &["systemd-analyze"],
+        is_for_root: true,
+        server: nothing,
+        before: "",
+        after: "",
+        check: VERIFY_CHECK,
+        expected: &[
+            ("verify: exit code", "verify: exit code 13"),
+            ("repair: exit code", "repair: exit code 13"),
+            ("verify --level full", "no damage found"),
+            ("without parity", "without parity: exit code 14"),
+            ("with the second copy", "no damage found"),
+        ],
+    },
+    Recipe {
         page: "new-host.md",
         needs: &["tar"],
         is_for_root: true,
@@ -135,6 +151,26 @@ const SYSTEMD_CHECK: &str = r#"
         env -i PATH=/usr/bin:/bin CREDENTIALS_DIRECTORY="$credentials" "${given[@]}" bash -c "$start"
     done
     containerarchive restore latest --item etc.tar --to - | tar --list | grep etc/containerarchive/passphrase
+"#;
+
+/// The unit is what systemd takes, and works with what systemd sets; the line of cron says nothing while all is whole, and
+/// tells what is damaged.
+const VERIFY_CHECK: &str = r#"
+    systemd-analyze verify /etc/systemd/system/containerarchive-verify.{service,timer}
+    credentials=$(mktemp -d)
+    cp /etc/containerarchive/passphrase "$credentials/passphrase"
+    file=/etc/systemd/system/containerarchive-verify.service
+    start=$(sed -n 's/^ExecStart=//p' "$file" | sed "s,%d,$credentials,g; s,%%,%,g")
+    mapfile -t given < <(sed -n 's/^Environment=//p' "$file")
+    env -i PATH=/usr/bin:/bin CREDENTIALS_DIRECTORY="$credentials" "${given[@]}" bash -c "$start"
+    file=/etc/cron.d/containerarchive-verify
+    read -r minute hour day month weekday user line < <(grep '^[0-9]' "$file")
+    cron() { env -i HOME="$HOME" LOGNAME="$user" SHELL=/bin/sh PATH="$(sed -n 's/^PATH=//p' "$file")" /bin/sh -c "$line" 2>&1; }
+    cron < /dev/null > printed
+    test ! -s printed || { cat printed; exit 1; }
+    rm /srv/backups/packs/parity/*.par
+    cron < /dev/null | grep 'can be mended'
+    containerarchive --repo /srv/drill restore latest --item numbers.txt --to - | cmp - <(seq 300000)
 "#;
 
 /// Each line runs as cron would run it, and prints nothing.

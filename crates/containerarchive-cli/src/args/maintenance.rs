@@ -32,7 +32,8 @@ Examples:
 
 pub(crate) const REPAIR_EXAMPLES: &str = "\
 Run it when 'verify' or a restore tells of damage; it may be repeated at any time, and on a healthy repository it changes \
-nothing. Backups go on meanwhile; a second repair or reindex at the same time gives way with exit code 11.
+nothing. Backups go on meanwhile. Beside another repair or reindex, or while an ingest merges parity, it gives way with \
+exit code 11: try again.
 
 Everything is read first. Then packs are rebuilt from parity, parity from packs, config, keys, snapshots and records \
 from their replicas, the index from the packs; dead sessions are ended. What was replaced stays in quarantine until a \
