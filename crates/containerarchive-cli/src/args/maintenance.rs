@@ -10,12 +10,12 @@ for packs that are written from now on; groups that are there stay as they are. 
 without parity get it from 'containerarchive repair' once another level is set.
 
 Examples:
-  containerarchive parity set 20+2                          any 2 lost packs of 20, for 10 % of the space once groups are full
+  containerarchive parity set 20+2                          any 2 of 20 packs, for 10 % of space
   containerarchive parity set off                           new packs are not protected";
 
 pub(crate) const PARITY_STATUS_EXAMPLES: &str = "\
-'margin' is how many more packs the group that is worst off may lose: 0 means that the next loss is final, less than 0 \
-that something is lost already. Only names and sizes of files are looked at; 'containerarchive verify' reads them. Groups \
+'margin' is how many more packs the group that is worst off may lose: 0 means that one more cannot be \
+rebuilt, less than 0 that more are missing than can be. Only names and sizes of files are looked at; 'containerarchive verify' reads them. Groups \
 that have least left are listed first.
 
 Examples:
@@ -46,7 +46,7 @@ same files again, if they still exist.
 Examples:
   containerarchive repair --dry-run                         what is wrong, and what would help
   containerarchive repair || test $? = 13                   in a script: mended counts as success
-  containerarchive repair --no-key                          on the storage's host, without any passphrase";
+  containerarchive repair --no-key                          without any passphrase";
 
 /// Options of `repair`.
 #[derive(Args)]

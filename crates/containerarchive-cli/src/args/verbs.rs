@@ -96,7 +96,7 @@ cannot be mended ends with exit code 14 and the name of the item.
 Examples:
   containerarchive restore latest --to restored             every item as restored/<item name>
   containerarchive restore latest --item app.sql --to - | psql app
-  containerarchive restore latest --to restored --heal      and leave no damage that was met";
+  containerarchive restore latest --to restored --heal      and write rebuilt packs back";
 
 const SNAPSHOTS_EXAMPLES: &str = "\
 Examples:
@@ -145,10 +145,10 @@ all the same. On 13 run 'containerarchive repair'. On 14 copy the storage first,
 
 Examples:
   containerarchive verify
-  containerarchive verify --sample 5%                       from a daily timer: reads everything in 20 days
-  containerarchive verify --max-age 30d --sample 10%        what was not read for 30 days, at most a tenth of all
+  containerarchive verify --sample 5%                       daily: everything in 20 days
+  containerarchive verify --max-age 30d --sample 10%        due for 30 days, at most a tenth
   containerarchive verify --level full --json
-  containerarchive verify --no-key                          on the storage's own host, which has no passphrase";
+  containerarchive verify --no-key                          without any passphrase";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Snapshot ids and item names are completed where the repository can be opened without asking anybody: without a \
