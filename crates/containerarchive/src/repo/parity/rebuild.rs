@@ -39,16 +39,17 @@ pub fn rebuild_pack(
     let Some(place) = members.iter().position(|member| member.pack == pack) else { return Ok(None) };
     let member = &members[place];
     let mut bytes = vec![0; member.len as usize];
-    let name = names::pack(pack);
-    read_blocks(site, &name, 0, &mut bytes)?;
-    let mut bad = Vec::new();
+    read_member(site, pack, 0, &mut bytes)?;
+    let (mut bad, mut lost_blocks) = (Vec::new(), Vec::new());
     for block in 0..member.blocks() {
-        let sum = stored.row_sums(site, member.first_row + block)?.and_then(|sums| sums.members[place]);
-        if sum.is_none_or(|sum| sum != block_sum(block, block_of(&bytes, block))) {
-            bad.push(block);
+        match stored.row_sums(site, member.first_row + block)?.and_then(|sums| sums.members[place]) {
+            Some(sum) if sum == block_sum(block, block_of(&bytes, block)) => {}
+            Some(_) => bad.push(block),
+            // What it should be is not known, so that reading the others is of no use.
+            None => lost_blocks.push(block),
         }
     }
-    let mut rebuilt = Rebuilt { bytes, is_whole: false, mended_blocks: 0, lost_blocks: Vec::new() };
+    let mut rebuilt = Rebuilt { bytes, is_whole: false, mended_blocks: 0, lost_blocks };
     for run in bad.chunk_by(|a, b| a + 1 == *b).flat_map(|run| run.chunks(ROWS_AT_ONCE)) {
         let (first, rows) = (run[0], run.len());
         let mut job = Rows::read(site, stored, member.first_row + first, rows, place)?;
@@ -62,6 +63,7 @@ pub fn rebuild_pack(
             }
         }
     }
+    rebuilt.lost_blocks.sort_unstable();
     rebuilt.is_whole = blake3_256(&rebuilt.bytes) == pack.0;
     Ok(Some(rebuilt))
 }
@@ -168,7 +170,7 @@ impl<'a> Rows<'a> {
         let bytes = &mut buffer[..len];
         if !is_wanted {
             let offset = u64::from(first) * BLOCK_LEN as u64;
-            read_blocks(site, &names::pack(member.pack), offset, bytes)?;
+            read_member(site, member.pack, offset, bytes)?;
         }
         let shards: Vec<u8> = (0..self.syndromes.len() as u8).collect();
         let mut start = 0;
@@ -209,6 +211,15 @@ impl<'a> Rows<'a> {
         }
         is_right
     }
+}
+
+/// Reads consecutive blocks of a pack. While one is replaced it may be in quarantine only, and be left there by a process
+/// that was killed: its good blocks are as good there.
+fn read_member(site: ParityStore<'_>, pack: PackId, offset: u64, bytes: &mut [u8]) -> Result<(), RepoError> {
+    let name = names::pack(pack);
+    let is_missing = site.store.head(&name)?.is_none();
+    let name = if is_missing { names::quarantined(&name) } else { name };
+    read_blocks(site, &name, offset, bytes)
 }
 
 /// Reads consecutive blocks. A file that is cut short, or has an unreadable sector, has good blocks all the same; what
