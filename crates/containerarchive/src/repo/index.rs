@@ -1,5 +1,7 @@
 //! Where a domain's chunks are. An entry is a hint: a place counts only once the pack's own table was read.
 
+mod unnamed;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -10,9 +12,9 @@ use super::pack_reader::PackView;
 use super::retired::Retired;
 use super::segment_reader::{Pages, SegmentReader};
 use super::{Mender, Rebuilt, RepoError, Repository};
-use crate::base::{ChunkId, Kind, Monitor, PackId, Problem, SegmentId};
+use crate::base::{ChunkId, Monitor, PackId, Problem, SegmentId};
 use crate::format::names;
-use crate::format::pack::{HEADER_LEN, PackHeader, Record};
+use crate::format::pack::Record;
 use crate::format::segment::{Key, SegmentPack, key_of};
 use crate::store::StoreErrorKind;
 
@@ -427,58 +429,6 @@ impl Index {
         }
         Ok(named)
     }
-
-    /// Reads the tables of packs that no segment names.
-    fn read_unnamed(
-        &mut self,
-        repository: &Repository,
-        monitor: &dyn Monitor,
-    ) -> Result<HashMap<Key, Vec<(PackId, u32)>>, RepoError> {
-        let named = self.named_packs(repository)?;
-        let mut unnamed: HashMap<Key, Vec<(PackId, u32)>> = HashMap::new();
-        for id in list_packs(repository)? {
-            if named.contains(&id) {
-                continue;
-            }
-            let view = match repository.view_index(id, &self.domain) {
-                Some(view) => view,
-                None => match repository.view_pack(id, &self.domain) {
-                    Ok(view) => view,
-                    Err(error) if error.is_useless() => {
-                        if !is_of_other_domain(repository, id, &self.domain)? {
-                            self.bad.insert(id, error.to_string());
-                        }
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                },
-            };
-            for (slot, record) in view.table.records().iter().enumerate() {
-                if record.id.kind != Kind::Padding {
-                    unnamed.entry(key_of(&record.id.hash)).or_default().push((id, slot as u32));
-                }
-            }
-        }
-        if !unnamed.is_empty() {
-            let text =
-                "some packs are named by no index segment; their own tables were read, which is slower"
-                    .to_owned();
-            monitor.problem(&Problem::Warning { text });
-        }
-        Ok(unnamed)
-    }
-}
-
-/// Whether a pack is an intact one of another domain, and so none of our business.
-fn is_of_other_domain(repository: &Repository, id: PackId, own: &DomainKeys) -> Result<bool, RepoError> {
-    let mut header = [0; HEADER_LEN];
-    if repository.store.get_range(&names::pack(id), 0, &mut header).is_err() {
-        return Ok(false);
-    }
-    let config = &repository.config;
-    let Ok(header) = PackHeader::parse(&header, config.suite, config.repository) else { return Ok(false) };
-    let keys = repository.keys.domain(header.prefix.domain)?;
-    Ok(keys.is_some_and(|keys| keys.id != own.id && repository.view_pack(id, &keys).is_ok()))
 }
 
 /// Ids of all packs in the store, in order.

@@ -7,7 +7,7 @@ use lru::LruCache;
 
 use super::groups::Groups;
 use super::rebuild::{Rebuilt, rebuild_pack};
-use crate::base::PackId;
+use crate::base::{DomainId, PackId};
 use crate::format::names;
 use crate::repo::replace::replace;
 use crate::repo::{RepoError, Repository};
@@ -62,12 +62,50 @@ impl Mender {
         Ok(rebuilt)
     }
 
-    fn rebuild(&mut self, repository: &Repository, pack: PackId) -> Result<Option<Rebuilt>, RepoError> {
-        let site = repository.parity_store();
-        if self.groups.is_none() {
-            self.groups = Some(Groups::load(site)?);
+    /// The packs of a domain that are in parity groups, whether they exist or not.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn protected(&mut self, repository: &Repository, domain: DomainId) -> Result<Vec<PackId>, RepoError> {
+        let own = self.groups(repository)?.all().iter().filter(|stored| stored.group.domain == domain);
+        Ok(own.flat_map(|stored| stored.group.members.iter().map(|member| member.pack)).collect())
+    }
+
+    fn groups(&mut self, repository: &Repository) -> Result<&Groups, RepoError> {
+        match &mut self.groups {
+            Some(groups) => Ok(groups),
+            none => Ok(none.insert(Groups::load(repository.parity_store())?)),
         }
-        let Some(groups) = &self.groups else { return Ok(None) };
+    }
+
+    fn rebuild(&mut self, repository: &Repository, pack: PackId) -> Result<Option<Rebuilt>, RepoError> {
+        let rebuilt = self.rebuild_from_known(repository, pack)?;
+        let is_whole = rebuilt.as_ref().is_some_and(|rebuilt| rebuilt.is_whole);
+        if is_whole || !self.is_outdated(repository, pack)? {
+            return Ok(rebuilt);
+        }
+        self.groups = None;
+        self.rebuild_from_known(repository, pack)
+    }
+
+    /// Whether a shard is gone since the groups were read: whoever merges groups deletes the old shards when those in
+    /// their place are there.
+    fn is_outdated(&mut self, repository: &Repository, pack: PackId) -> Result<bool, RepoError> {
+        for (_, id) in self.groups(repository)?.of_pack(&pack).flat_map(|stored| stored.present()) {
+            if repository.store.head(&names::shard(id))?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn rebuild_from_known(
+        &mut self,
+        repository: &Repository,
+        pack: PackId,
+    ) -> Result<Option<Rebuilt>, RepoError> {
+        let site = repository.parity_store();
+        let groups = self.groups(repository)?;
         let mut best: Option<Rebuilt> = None;
         for stored in groups.of_pack(&pack) {
             let Some(rebuilt) = rebuild_pack(site, stored, pack)? else { continue };
