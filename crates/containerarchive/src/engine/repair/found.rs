@@ -10,6 +10,7 @@ use crate::engine::scan::{
 use crate::error::Error;
 use crate::format::pack::{HEADER_LEN, PackHeader};
 use crate::format::prefix::{Class, Prefix};
+use crate::format::shard::Member;
 use crate::repo::{Groups, RepoError, Repository, Retired, SegmentList, StoredGroup};
 
 /// A pack that is whole.
@@ -133,9 +134,11 @@ impl Found {
         }
     }
 
-    /// Whether all packs of a group are.
+    /// Whether all packs of a group are, and as long as the group says: whoever forges shards says anything.
     pub(super) fn has_whole_members(&self, stored: &StoredGroup) -> bool {
-        stored.group.members.iter().all(|member| self.whole.contains_key(&member.pack))
+        let is_whole =
+            |member: &Member| self.whole.get(&member.pack).is_some_and(|pack| pack.len == member.len);
+        stored.group.members.iter().all(is_whole)
     }
 
     /// Whether nothing is wrong.
