@@ -1,8 +1,11 @@
 //! Tests of the verbs together, over all stores.
 
 mod damage;
+mod erasures;
 mod failures;
+mod forged;
 mod ingests;
+mod interrupted;
 mod parity;
 mod power;
 mod pruner;
@@ -10,6 +13,7 @@ mod recipes;
 mod repair;
 mod rollback;
 mod round_trips;
+mod scenes;
 mod secrecy;
 mod sessions;
 mod stats;
