@@ -6,6 +6,7 @@ mod failures;
 mod forged;
 mod ingests;
 mod interrupted;
+mod merging;
 mod parity;
 mod power;
 mod pruner;

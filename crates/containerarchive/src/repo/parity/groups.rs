@@ -68,6 +68,8 @@ pub struct Groups {
     pub unreadable: Vec<(ShardId, String)>,
     /// Shards whose group and number another one has as well.
     pub surplus: Vec<ShardId>,
+    /// Whether a shard was deleted while they were read: a merge was under way, and groups may be missing here.
+    pub is_incomplete: bool,
 }
 
 impl Groups {
@@ -98,7 +100,7 @@ impl Groups {
         let mut groups = Self::default();
         for id in ids {
             match read_front(site, id)? {
-                None => {}
+                None => groups.is_incomplete = true,
                 Some(Err(why)) => groups.unreadable.push((id, why)),
                 Some(Ok((number, group))) => {
                     // Whoever says something else of a group is a group of its own: it may not hide the others.

@@ -91,7 +91,11 @@ impl Mender {
     /// Whether a shard is gone since the groups were read: whoever merges groups deletes the old shards when those in
     /// their place are there.
     fn is_outdated(&mut self, repository: &Repository, pack: PackId) -> Result<bool, RepoError> {
-        for (_, id) in self.groups(repository)?.of_pack(&pack).flat_map(|stored| stored.present()) {
+        let groups = self.groups(repository)?;
+        if groups.is_incomplete {
+            return Ok(true);
+        }
+        for (_, id) in groups.of_pack(&pack).flat_map(|stored| stored.present()) {
             if repository.store.head(&names::shard(id))?.is_none() {
                 return Ok(true);
             }
