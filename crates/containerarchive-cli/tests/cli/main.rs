@@ -25,6 +25,8 @@ mod memory;
 #[cfg(test)]
 mod pty;
 #[cfg(test)]
+mod repairs;
+#[cfg(test)]
 mod stats;
 #[cfg(test)]
 mod status;
