@@ -16,8 +16,11 @@ use crate::store::{MemoryStore, ObservedStore, Store, StoreError, StoreErrorKind
 
 const LARGE: Parity = Parity::Groups { members: 40, shards: 2 };
 
+/// Snapshots and what they hold.
+type Contents = Vec<(String, Vec<u8>)>;
+
 /// A repository with small groups that the next ingest merges.
-fn unmerged(encrypted: bool, ingests: u64) -> (Lab, Arc<MemoryStore>, Vec<(String, Vec<u8>)>) {
+fn unmerged(encrypted: bool, ingests: u64) -> (Lab, Arc<MemoryStore>, Contents) {
     let store = Arc::new(MemoryStore::new());
     let mut lab = Lab::new(store.clone(), encrypted, 40);
     // Groups of one pack are full and stay.
