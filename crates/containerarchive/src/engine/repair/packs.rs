@@ -55,21 +55,21 @@ impl Repair<'_> {
             self.set_aside(&names::shard(*id))?;
             self.step(RepairKind::Shard, &names::shard(*id), format!("{why}; set aside"));
         }
-        for stored in found.groups.all() {
-            self.check_cancelled()?;
-            let damaged = stored.present().filter(|(_, id)| found.shards.contains_key(id));
-            let (mut numbers, mut broken) = (stored.missing().collect::<Vec<u8>>(), Vec::new());
-            for (number, id) in damaged {
+        let mut wanted = Vec::new();
+        for stored in found.groups.all().iter().filter(|stored| found.has_whole_members(stored)) {
+            let mut numbers: Vec<u8> = stored.missing().collect();
+            for (number, id) in stored.present().filter(|(_, id)| found.shards.contains_key(id)) {
                 numbers.push(number);
-                broken.push(id);
-            }
-            if numbers.is_empty() || !found.has_whole_members(stored) {
-                continue;
+                // All of them before any is written: one may have the name that belongs to another.
+                self.set_aside(&names::shard(id))?;
             }
             numbers.sort_unstable();
-            for id in &broken {
-                self.set_aside(&names::shard(*id))?;
+            if !numbers.is_empty() {
+                wanted.push((stored, numbers));
             }
+        }
+        for (stored, numbers) in wanted {
+            self.check_cancelled()?;
             if self.options.dry_run {
                 let text = format!("{} of its shards would be computed again", numbers.len());
                 self.report_group(stored, &text);
