@@ -441,6 +441,9 @@ impl<'env> Restore<'env> {
                 "{} of its blocks were damaged or missing and were computed from parity",
                 pack.mended_blocks
             );
+            if pack.mended_blocks == 0 && pack.lost_blocks == 0 {
+                "it is longer than it should be; only its right bytes were read".clone_into(&mut text);
+            }
             if pack.lost_blocks > 0 {
                 text.push_str(&format!("; {} could not be", pack.lost_blocks));
             }

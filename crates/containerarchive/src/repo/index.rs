@@ -340,7 +340,12 @@ impl Index {
         slot: u32,
         id: &ChunkId,
     ) -> Result<Option<ChunkPlace>, RepoError> {
-        let Some(view) = self.view(repository, pack)? else { return Ok(None) };
+        let Some(mut view) = self.view(repository, pack)? else { return Ok(None) };
+        if view.record_at(slot, id).is_none() {
+            // A hint that is wrong, or another pack's bytes under this name.
+            let Some(mended) = self.mended_view(repository, pack)? else { return Ok(None) };
+            view = mended;
+        }
         Ok(view.record_at(slot, id).map(|(record, offset)| ChunkPlace {
             view: Arc::clone(&view),
             slot,
@@ -371,11 +376,7 @@ impl Index {
                 Ok(Some(view))
             }
             Err(error) if error.is_useless() => {
-                if let Some(bytes) = self.mend_pack(repository, pack)?
-                    && let Ok(view) = repository.view_bytes(pack, &bytes.bytes, &self.domain)
-                {
-                    let view = Arc::new(view);
-                    self.views.put(&view);
+                if let Some(view) = self.mended_view(repository, pack)? {
                     return Ok(Some(view));
                 }
                 self.bad.insert(pack, error.to_string());
@@ -383,6 +384,17 @@ impl Index {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn mended_view(
+        &mut self,
+        repository: &Repository,
+        pack: PackId,
+    ) -> Result<Option<Arc<PackView>>, RepoError> {
+        let Some(bytes) = self.mend_pack(repository, pack)? else { return Ok(None) };
+        let view = repository.view_bytes(pack, &bytes.bytes, &self.domain).ok().map(Arc::new);
+        view.iter().for_each(|view| self.views.put(view));
+        Ok(view)
     }
 
     /// The bytes of a damaged or missing pack, from parity; see [`Mender::pack`]. Nothing for writers.

@@ -114,8 +114,10 @@ impl Mender {
         for stored in groups.of_pack(&pack) {
             let Some(rebuilt) = rebuild_pack(site, stored, pack)? else { continue };
             if rebuilt.is_whole {
-                // Nothing was wrong: the damage was in what was read, or is gone.
-                return Ok((rebuilt.mended_blocks > 0).then_some(rebuilt));
+                // Bytes behind its end damage no block, and hide its table.
+                let is_extended = site.store.head(&names::pack(pack))? != Some(rebuilt.bytes.len() as u64);
+                // Else nothing was wrong: the damage was in what was read, or is gone.
+                return Ok((rebuilt.mended_blocks > 0 || is_extended).then_some(rebuilt));
             }
             let is_better = best.as_ref().is_none_or(|best| rebuilt.mended_blocks > best.mended_blocks);
             if rebuilt.mended_blocks > 0 && is_better {
