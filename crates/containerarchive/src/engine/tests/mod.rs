@@ -6,6 +6,7 @@ mod failures;
 mod forged;
 mod ingests;
 mod interrupted;
+mod matrix;
 mod merging;
 mod parity;
 mod power;
