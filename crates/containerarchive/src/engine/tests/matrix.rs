@@ -10,7 +10,10 @@ use crate::base::monitor::RecordingMonitor;
 use crate::base::{DomainId, NoPins, ObjectName, PackId, RecordId, SessionId};
 use crate::chunk::ChunkParams;
 use crate::crypto::KeyFile;
-use crate::engine::{Filter, RepairKind, RepairOptions, RepairStep, reindex, repair, set_parity, snapshots};
+use crate::engine::{
+    Filter, RepairKind, RepairOptions, RepairStep, VerifyLevel, VerifyOptions, reindex, repair, set_parity,
+    snapshots, verify,
+};
 use crate::error::{Error, ErrorCode};
 use crate::format::names;
 use crate::format::parity_level::Parity;
@@ -79,10 +82,11 @@ enum Next {
     List,
     Restore,
     Ingest,
+    Verify,
     Repair,
 }
 
-const NEXT: [Next; 4] = [Next::List, Next::Restore, Next::Ingest, Next::Repair];
+const NEXT: [Next; 5] = [Next::List, Next::Restore, Next::Ingest, Next::Verify, Next::Repair];
 
 /// Cells that do not exist, and why.
 const NOT_POSSIBLE: [(Object, Action, &str); 12] = [
@@ -131,6 +135,9 @@ struct Subject {
 }
 
 const ITEM: &str = "a";
+
+const FULL: VerifyOptions<'_> =
+    VerifyOptions { level: VerifyLevel::Full, sample_ppm: None, max_age_ms: None, threads: 1, pins: &NoPins };
 
 /// A repository with two objects of each kind where there can be two, after a life in which each kind that is ever
 /// deleted was.
@@ -297,6 +304,14 @@ impl Subject {
                 let items = lab.restore_from(&lab.open()?, &id, &monitor)?;
                 assert!(items[ITEM] == content, "{what}: wrong bytes");
             }
+            Next::Verify => {
+                let report = verify(&repository, &FULL, &monitor)?;
+                // Of what nobody needs verify says nothing: caches that agree, dead sessions.
+                let is_noticed = !report.is_clean() || !monitor.problems().is_empty();
+                let is_told = is_listed(&UNNOTICED, object, action) || object == Object::Session;
+                assert!(is_noticed || is_told, "{what}: nothing is found");
+                assert!(!has_parity || report.is_repairable(), "{what}: {:?}", report.errors);
+            }
             Next::Repair => {
                 let options = RepairOptions { dry_run: false, threads: 1 };
                 let report = repair(&repository, &options, &monitor)?;
@@ -316,6 +331,8 @@ impl Subject {
                     }
                     let again = repair(&repository, &options, &monitor)?;
                     assert!(again.steps.is_empty(), "{what}: repaired again: {again:?}");
+                    let report = verify(&repository, &FULL, &monitor)?;
+                    assert!(report.is_clean(), "{what}: after the repair: {:?}", report.errors);
                 }
             }
         }

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::support::{Lab, noise, sql};
-use crate::base::{ObjectName, SilentMonitor};
-use crate::engine::{RepairKind, RepairOptions, RepairReport, repair, repair_without_key};
+use crate::base::{NoPins, ObjectName, SilentMonitor};
+use crate::engine::{
+    RepairKind, RepairOptions, RepairReport, VerifyLevel, VerifyOptions, repair, repair_without_key, verify,
+};
 use crate::error::Error;
 use crate::format::parity_level::Parity;
 use crate::repo::{Locked, RepoError};
@@ -123,6 +125,15 @@ fn any_single_object_deleted_or_damaged_comes_back() {
                 let again = run(&lab, APPLY).unwrap();
                 assert!(again.steps.is_empty() && again.quarantined == 0, "{what}: {again:?}");
                 subject.assert_restores(&lab, &what);
+                let options = VerifyOptions {
+                    level: VerifyLevel::Full,
+                    sample_ppm: None,
+                    max_age_ms: None,
+                    threads: 1,
+                    pins: &NoPins,
+                };
+                let verified = verify(&lab.open().unwrap(), &options, &SilentMonitor).unwrap();
+                assert!(verified.is_clean(), "{what}: {:?}", verified.errors);
                 if !name.as_str().starts_with("index/") {
                     assert!(bytes_of(&store).get(&name) == bytes_of(&subject.store).get(&name), "{what}");
                 }
