@@ -139,7 +139,7 @@ walks all snapshots to their last chunk; full also decrypts, decompresses and ha
 and nothing is changed, but that a finished run leaves a small record of what it read (an admin key is needed for that), by \
 which --sample and --max-age find what is due.
 
-The exit code is 13 (E_REPAIRABLE) if everything that was found can be mended, 14 (E_DAMAGED) if not; the report is printed \
+The exit code is 13 (E_MENDABLE) if everything that was found can be mended, 14 (E_DAMAGED) if not; the report is printed \
 all the same. On 13 run 'containerarchive repair'. On 14 copy the storage first, and see what 'containerarchive repair \
 --dry-run' says.
 
