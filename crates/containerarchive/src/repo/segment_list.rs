@@ -3,13 +3,12 @@
 use std::collections::HashSet;
 
 use super::objects::delete_if_there;
-use super::segment_reader::SegmentReader;
+use super::survey::packs_of_segment;
 use super::{RepoError, Repository};
 use crate::base::limits::MAX_PACK_BYTES;
 use crate::base::{Monitor, PackId, SegmentId};
 use crate::crypto::hash_blocks;
 use crate::format::names;
-use crate::format::prefix::{ObjectKind, PREFIX_LEN, Prefix};
 use crate::store::{Durability, StoreErrorKind};
 
 /// The index segments of a repository.
@@ -17,8 +16,6 @@ use crate::store::{Durability, StoreErrorKind};
 pub struct SegmentList {
     /// All that were listed, in order.
     ids: Vec<SegmentId>,
-    /// Those that cannot be opened, and why.
-    pub damaged: Vec<(SegmentId, String)>,
     named: HashSet<PackId>,
 }
 
@@ -26,7 +23,7 @@ impl SegmentList {
     /// Lists the segments and reads which packs they name. Memory: 32 bytes for each pack.
     ///
     /// # Errors
-    /// The store failed. A damaged segment is no error.
+    /// The store failed. A damaged segment names nothing, and is no error.
     pub fn load(repository: &Repository, monitor: &dyn Monitor) -> Result<Self, RepoError> {
         let mut list = Self::default();
         let ids = &mut list.ids;
@@ -38,29 +35,13 @@ impl SegmentList {
             if monitor.is_cancelled() {
                 break;
             }
-            match list.read(repository, id) {
-                Err(error) if error.is_useless() => list.damaged.push((id, error.to_string())),
-                // A merge replaced it since it was listed.
-                Err(RepoError::Store(error)) if error.kind == StoreErrorKind::NotFound => {}
-                result => result?,
+            match packs_of_segment(repository, id) {
+                Ok(packs) => list.named.extend(packs.into_iter().flatten().map(|pack| pack.id)),
+                Err(error) if error.is_useless() => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(list)
-    }
-
-    fn read(&mut self, repository: &Repository, id: SegmentId) -> Result<(), RepoError> {
-        let name = names::segment(id);
-        let mut prefix = [0; PREFIX_LEN];
-        repository.store.get_range(&name, 0, &mut prefix)?;
-        let config = &repository.config;
-        let prefix = Prefix::parse(&prefix, ObjectKind::Segment, config.suite, config.repository)
-            .map_err(|source| RepoError::format(&name, source))?;
-        let Some(keys) = repository.keys.domain(prefix.domain)? else { return Ok(()) };
-        let Some(segment) = SegmentReader::open(repository, id, &keys)? else { return Ok(()) };
-        let mut packs = Vec::new();
-        segment.each_pack(repository, |pack| packs.push(pack.id))?;
-        self.named.extend(packs);
-        Ok(())
     }
 
     /// All segments, damaged ones included.
