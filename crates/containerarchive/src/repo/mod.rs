@@ -38,9 +38,8 @@ pub use open::{Credential, Environment, Locked, OpenOptions, Repository};
 pub use pack_reader::{PackReader, PackView};
 pub use pack_writer::{OpenPack, SealedPack};
 pub use parity::{
-    GroupStatus, Groups, MendedPack, Mender, PackToProtect, ParityKeeper, ParityOverview, ParityStore,
-    Rebuilt, StoredGroup, can_rebuild, merge_small_groups, protect_packs, rebuild_pack, restore_shards,
-    rewrite_pack_index,
+    GroupStatus, Groups, MendedPack, Mender, ParityKeeper, ParityOverview, ParityStore, Rebuilt, StoredGroup,
+    can_rebuild, merge_small_groups, protect_packs, rebuild_pack, restore_shards, rewrite_pack_index,
 };
 pub use publish::StoredPacks;
 pub use recipe::{RecipeBuilder, RecipeReader};

@@ -9,10 +9,10 @@ use crate::error::Error;
 use crate::format::names;
 use crate::format::parity_level::Parity;
 use crate::format::prefix::Class;
+use crate::format::shard::Member;
 use crate::parity::MAX_COLUMNS;
 use crate::repo::{
-    PackToProtect, RepoError, Repository, StoredGroup, protect_packs, rebuild_pack, restore_shards,
-    rewrite_pack_index,
+    RepoError, Repository, StoredGroup, protect_packs, rebuild_pack, restore_shards, rewrite_pack_index,
 };
 
 impl Repair<'_> {
@@ -142,9 +142,10 @@ impl Repair<'_> {
             let random = &*repository.environment.random;
             let id = GroupId(random_array(random).map_err(RepoError::from)?);
             let start = u16::from_le_bytes(random_array(random).map_err(RepoError::from)?) as usize;
-            let pack = |(number, (len, pack)): (usize, &(u64, PackId))| PackToProtect {
+            let pack = |(number, (len, pack)): (usize, &(u64, PackId))| Member {
                 pack: *pack,
                 len: *len,
+                first_row: 0,
                 column: ((start + number) % MAX_COLUMNS) as u8,
             };
             let packs = packs.iter().enumerate().map(pack).collect();

@@ -15,11 +15,9 @@ use crate::engine::{VerifyLevel, VerifyOptions, VerifyReport, verify, verify_wit
 use crate::error::Error;
 use crate::format::names::{self, RecordKind};
 use crate::format::parity_level::Parity;
-use crate::format::shard::Group;
+use crate::format::shard::{Group, Member};
 use crate::format::signed::{Fact, Forget, Retire, VerifiedLevel};
-use crate::repo::{
-    Coverage, Groups, Locked, PackReader, PackToProtect, StoredGroup, packs_of_segment, protect_packs,
-};
+use crate::repo::{Coverage, Groups, Locked, PackReader, StoredGroup, packs_of_segment, protect_packs};
 use crate::store::{Durability, MemoryStore, ObservedStore, Store, StoreError, StoreErrorKind};
 
 const LEVELS: [VerifyLevel; 3] = [VerifyLevel::Quick, VerifyLevel::Standard, VerifyLevel::Full];
@@ -383,8 +381,7 @@ fn prune(lab: &Lab, snapshot: SessionId) {
     for (number, stored) in thinned.iter().enumerate() {
         let Group { class, domain, session, shards, members, .. } = stored.group.clone();
         let stays = members.iter().filter(|it| !own.contains(&it.pack));
-        let stays: Vec<PackToProtect> =
-            stays.map(|it| PackToProtect { pack: it.pack, len: it.len, column: it.column }).collect();
+        let stays: Vec<Member> = stays.copied().collect();
         if !stays.is_empty() {
             protect_packs(site, GroupId([number as u8; 32]), (class, domain, session), shards, stays)
                 .unwrap();

@@ -3,7 +3,7 @@
 use super::groups::StoredGroup;
 use super::shards::{MAX_ROW_BYTES, ShardRows, encode_records};
 use super::{ParityStore, if_readable};
-use crate::base::{DomainId, GroupId, PackId, SessionId, ShardId};
+use crate::base::{DomainId, GroupId, SessionId, ShardId};
 use crate::crypto::{BLOCK_LEN, BlockHasher, BlockSum};
 use crate::format::prefix::Class;
 use crate::format::shard::{Group, Member};
@@ -14,15 +14,21 @@ use crate::store::{Durability, StoreErrorKind};
 /// Bytes of a pack that are read at once.
 const READ_LEN: usize = 32 * BLOCK_LEN;
 
-/// A pack that shall be in a new group.
-#[derive(Debug, Clone, Copy)]
-pub struct PackToProtect {
-    /// The pack.
-    pub pack: PackId,
-    /// Its length in bytes.
-    pub len: u64,
-    /// Its column.
-    pub column: u8,
+/// Class, domain and session of a new group.
+pub(super) type Origin = (Class, DomainId, SessionId);
+
+/// A new group of these members, whose columns are distinct.
+pub(super) fn new_group(
+    site: ParityStore<'_>,
+    id: GroupId,
+    (class, domain, session): Origin,
+    shards: u8,
+    mut members: Vec<Member>,
+) -> Group {
+    members.sort_unstable_by_key(|member| member.column);
+    let rows = members.iter().map(|member| member.first_row + member.blocks()).max().unwrap_or(0);
+    let ParityStore { suite, repository, .. } = site;
+    Group { id, class, domain, session, suite, repository, shards, rows, members }
 }
 
 /// Writes the shards of a group whose rows are all in memory. Returns their ids.
@@ -80,17 +86,11 @@ fn write_shard(
 pub fn protect_packs(
     site: ParityStore<'_>,
     id: GroupId,
-    (class, domain, session): (Class, DomainId, SessionId),
+    origin: Origin,
     shards: u8,
-    packs: Vec<PackToProtect>,
+    members: Vec<Member>,
 ) -> Result<Vec<ShardId>, RepoError> {
-    let member =
-        |pack: &PackToProtect| Member { pack: pack.pack, len: pack.len, first_row: 0, column: pack.column };
-    let mut members: Vec<Member> = packs.iter().map(member).collect();
-    members.sort_unstable_by_key(|member| member.column);
-    let rows = members.iter().map(Member::blocks).max().unwrap_or(0);
-    let (suite, repository) = (site.suite, site.repository);
-    let group = Group { id, class, domain, session, suite, repository, shards, rows, members };
+    let group = new_group(site, id, origin, shards, members);
     let all: Vec<u8> = (0..shards).collect();
     encode(site, &group, &all)
 }

@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::encode::{PackToProtect, protect_packs, write_shards};
+use super::encode::{new_group, protect_packs, write_shards};
 use super::groups::Groups;
 use super::shards::{MAX_ROW_BYTES, ShardRows};
 use crate::base::random::random_array;
@@ -11,7 +11,7 @@ use crate::base::{DomainId, GroupId, PackId, SessionId, ShardId};
 use crate::crypto::{BLOCK_LEN, BlockSum};
 use crate::format::parity_level::Parity;
 use crate::format::prefix::Class;
-use crate::format::shard::{Group, Member, front_len, record_len};
+use crate::format::shard::{Member, front_len, record_len};
 use crate::parity::MAX_COLUMNS;
 use crate::repo::{RepoError, Repository};
 
@@ -32,12 +32,11 @@ pub struct ParityKeeper<'a> {
 /// Members whose shards are not written yet.
 #[derive(Default)]
 struct OpenGroup {
-    members: Vec<Member>,
-    sums: Vec<Vec<BlockSum>>,
+    /// With the checksums of their blocks.
+    members: Vec<(Member, Vec<BlockSum>)>,
     /// Rows of all shards; `None` before the first member, and when they would take too much memory: then the members are
     /// read again when the group closes.
     rows: Option<ShardRows>,
-    is_too_large: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -76,7 +75,7 @@ impl<'a> ParityKeeper<'a> {
         };
         let mut open = self.open_group(class);
         let column = match open.members.last() {
-            Some(last) => (usize::from(last.column) + 1) % MAX_COLUMNS,
+            Some((last, _)) => (usize::from(last.column) + 1) % MAX_COLUMNS,
             // Other columns than those of small groups, so that they can be merged; random ones, since others may be
             // making a group right now.
             None => {
@@ -114,37 +113,16 @@ impl<'a> ParityKeeper<'a> {
         }
         // Whole, so that it is never closed again: after a failure sums and rows are used up. Its packs have no parity then,
         // come into no segment, and are adopted by the next ingest.
-        let OpenGroup { members, mut sums, mut rows, .. } = std::mem::take(open);
+        let OpenGroup { mut members, mut rows } = std::mem::take(open);
+        members.sort_unstable_by_key(|(member, _)| member.column);
+        let (members, sums): (Vec<Member>, Vec<_>) = members.into_iter().unzip();
         let packs: Vec<PackId> = members.iter().map(|member| member.pack).collect();
         let site = self.repository.parity_store();
         let id = GroupId(random_array(&*self.repository.environment.random)?);
+        let origin = (class, self.domain, self.session);
         let written = match &mut rows {
-            Some(rows) => {
-                let mut order: Vec<usize> = (0..members.len()).collect();
-                order.sort_unstable_by_key(|place| members[*place].column);
-                let group = Group {
-                    id,
-                    class,
-                    domain: self.domain,
-                    session: self.session,
-                    suite: site.suite,
-                    repository: site.repository,
-                    shards,
-                    rows: members.iter().map(Member::blocks).max().unwrap_or(0),
-                    members: order.iter().map(|place| members[*place]).collect(),
-                };
-                let sums: Vec<_> = order.iter().map(|place| std::mem::take(&mut sums[*place])).collect();
-                write_shards(site, &group, &sums, rows)?
-            }
-            None => {
-                let packs = members.iter().map(|member| PackToProtect {
-                    pack: member.pack,
-                    len: member.len,
-                    column: member.column,
-                });
-                let place = (class, self.domain, self.session);
-                protect_packs(site, id, place, shards, packs.collect())?
-            }
+            Some(rows) => write_shards(site, &new_group(site, id, origin, shards, members), &sums, rows)?,
+            None => protect_packs(site, id, origin, shards, members)?,
         };
         if let Some(rows) = &mut rows {
             rows.clear();
@@ -172,14 +150,14 @@ impl<'a> ParityKeeper<'a> {
 impl OpenGroup {
     /// Adds a member. Whether its bytes shall be added to the rows, too: their sums fit into memory.
     fn add(&mut self, member: Member, sums: Vec<BlockSum>, shards: u8, max_row_bytes: usize) -> bool {
-        self.members.push(member);
-        self.sums.push(sums);
-        let rows = self.members.iter().map(Member::blocks).max().unwrap_or(0) as usize;
-        self.is_too_large |= rows * BLOCK_LEN * usize::from(shards) > max_row_bytes;
-        if self.is_too_large {
+        self.members.push((member, sums));
+        // Once they do not fit, they never do again: a group only grows.
+        let rows = self.members.iter().map(|(member, _)| member.blocks()).max().unwrap_or(0) as usize;
+        let fit = rows * BLOCK_LEN * usize::from(shards) <= max_row_bytes;
+        if !fit {
             self.rows = None;
         }
-        !self.is_too_large
+        fit
     }
 
     fn sum_up(&mut self, member: &Member, bytes: &[u8], (most, shards): (u8, u8), pack_size_bytes: u64) {

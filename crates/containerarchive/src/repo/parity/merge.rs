@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::encode::write_shards;
+use super::encode::{new_group, write_shards};
 use super::groups::{Groups, StoredGroup};
 use super::shards::{MAX_ROW_BYTES, ShardRows};
 use super::{ParityStore, if_readable};
@@ -12,7 +12,7 @@ use crate::crypto::{BLOCK_LEN, BlockSum, block_sum};
 use crate::format::names;
 use crate::format::parity_level::Parity;
 use crate::format::prefix::Class;
-use crate::format::shard::{Group, Member};
+use crate::format::shard::{Member, RowSums};
 use crate::repo::objects::delete_if_there;
 use crate::repo::{Maintenance, RepoError, Repository};
 
@@ -119,21 +119,22 @@ fn merge_bin(repository: &Repository, bin: &[&StoredGroup], session: SessionId) 
     let site = repository.parity_store();
     let first = &bin[0].group;
     let mut members: Vec<(Member, Vec<BlockSum>)> = Vec::new();
+    let mut records: Vec<Vec<RowSums>> = Vec::new();
     for stored in bin {
-        let Some(sums) = member_sums(site, stored)? else { return Ok(false) };
-        members.extend(stored.group.members.iter().copied().zip(sums));
+        let Some(rows) = read_records(site, stored)? else { return Ok(false) };
+        members.extend(stored.group.members.iter().copied().zip(member_sums(&rows)));
+        records.push(rows);
     }
     members.sort_unstable_by_key(|(member, _)| member.column);
     let (members, sums): (Vec<Member>, Vec<Vec<BlockSum>>) = members.into_iter().unzip();
-    let rows = bin.iter().map(|stored| stored.group.rows).max().unwrap_or(0);
     let id = GroupId(random_array(&*repository.environment.random)?);
-    let group = Group { id, session, rows, members, ..first.clone() };
+    let group = new_group(site, id, (first.class, first.domain, session), first.shards, members);
     let mut sum = ShardRows::new((0..group.shards).collect(), 0);
-    if sum.bytes_with(rows) > MAX_ROW_BYTES {
+    if sum.bytes_with(group.rows) > MAX_ROW_BYTES {
         return Ok(false);
     }
-    for stored in bin {
-        if !add_shards(site, stored, &mut sum)? {
+    for (stored, records) in bin.iter().zip(&records) {
+        if !add_shards(site, stored, records, &mut sum)? {
             return Ok(false);
         }
     }
@@ -144,21 +145,24 @@ fn merge_bin(repository: &Repository, bin: &[&StoredGroup], session: SessionId) 
     Ok(true)
 }
 
-/// The checksums of the blocks of each member. `None` if some are lost.
-fn member_sums(site: ParityStore<'_>, stored: &StoredGroup) -> Result<Option<Vec<Vec<BlockSum>>>, RepoError> {
-    let group = &stored.group;
-    let mut sums = vec![Vec::new(); group.members.len()];
-    for row in 0..group.rows {
-        let Some(record) = stored.row_sums(site, row)? else { return Ok(None) };
-        for (sums, sum) in sums.iter_mut().zip(record.members) {
-            sums.extend(sum);
-        }
-    }
-    Ok(Some(sums))
+/// The checksums of all rows of a group. `None` if some are lost.
+fn read_records(site: ParityStore<'_>, stored: &StoredGroup) -> Result<Option<Vec<RowSums>>, RepoError> {
+    (0..stored.group.rows).map(|row| stored.row_sums(site, row)).collect()
+}
+
+/// The checksums of the blocks of each member.
+fn member_sums(records: &[RowSums]) -> Vec<Vec<BlockSum>> {
+    let members = records.first().map_or(0, |record| record.members.len());
+    (0..members).map(|place| records.iter().filter_map(|record| record.members[place]).collect()).collect()
 }
 
 /// Adds the rows of all shards of a group, each compared with its checksum. False if one is damaged.
-fn add_shards(site: ParityStore<'_>, stored: &StoredGroup, sum: &mut ShardRows) -> Result<bool, RepoError> {
+fn add_shards(
+    site: ParityStore<'_>,
+    stored: &StoredGroup,
+    records: &[RowSums],
+    sum: &mut ShardRows,
+) -> Result<bool, RepoError> {
     let rows = stored.group.rows;
     let mut buffer = vec![0; ROWS_AT_ONCE * BLOCK_LEN];
     for (number, id) in stored.present() {
@@ -170,8 +174,8 @@ fn add_shards(site: ParityStore<'_>, stored: &StoredGroup, sum: &mut ShardRows) 
                 return Ok(false);
             }
             for (row, block) in (first..).zip(bytes.chunks(BLOCK_LEN)) {
-                let Some(sums) = stored.row_sums(site, row)? else { return Ok(false) };
-                if sums.shards.get(usize::from(number)) != Some(&block_sum(row, block)) {
+                let sum = records.get(row as usize).and_then(|sums| sums.shards.get(usize::from(number)));
+                if sum != Some(&block_sum(row, block)) {
                     return Ok(false);
                 }
             }

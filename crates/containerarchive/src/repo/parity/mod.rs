@@ -11,7 +11,7 @@ mod pack_index;
 mod rebuild;
 mod shards;
 
-pub use encode::{PackToProtect, protect_packs, restore_shards};
+pub use encode::{protect_packs, restore_shards};
 pub use groups::{Groups, StoredGroup};
 pub use keeper::ParityKeeper;
 pub use mender::{MendedPack, Mender};
