@@ -1,10 +1,8 @@
 //! The index once more, from the packs' own tables.
 
-use std::collections::BTreeMap;
-
 use crate::base::{DomainId, Monitor, Problem, Progress};
 use crate::error::Error;
-use crate::repo::{Maintenance, RepoError, Repository, SegmentList, StoredPacks, list_packs};
+use crate::repo::{Maintenance, PackIndexer, RepoError, Repository, SegmentList, list_packs};
 
 /// What became of the index.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,7 +50,7 @@ fn rebuild(
     let open = maintenance.other_sessions(repository)?;
     let packs = list_packs(repository)?;
     let total = packs.len() as u64;
-    let mut stored: BTreeMap<DomainId, StoredPacks> = BTreeMap::new();
+    let mut indexer = PackIndexer::new(repository, maintenance.session());
     for (number, id) in packs.into_iter().enumerate() {
         if monitor.is_cancelled() {
             return Err(Error::Cancelled);
@@ -84,30 +82,12 @@ fn rebuild(
         }
         report.packs += 1;
         report.chunks += view.table.records().len() as u64;
-        let domain = view.header.prefix.domain;
-        let stored = stored.entry(domain).or_default();
-        stored.adopt(id, view.len, view.header.prefix.class, view.table.records());
-        if stored.is_full() {
-            report.segments += publish(repository, maintenance, domain, stored)?;
-        }
+        indexer.add(&view)?;
     }
-    for (domain, mut stored) in stored {
-        report.segments += publish(repository, maintenance, domain, &mut stored)?;
-    }
+    report.segments = indexer.finish()?;
     for id in old.ids() {
         repository.delete_segment(*id)?;
         report.replaced_segments += 1;
     }
     Ok(report)
-}
-
-fn publish(
-    repository: &Repository,
-    maintenance: &Maintenance,
-    domain: DomainId,
-    stored: &mut StoredPacks,
-) -> Result<u64, Error> {
-    let Some(keys) = repository.keys.domain(domain).map_err(RepoError::from)? else { return Ok(0) };
-    let published = stored.publish(repository, &keys, maintenance.session())?;
-    Ok(u64::from(published.is_some()))
 }

@@ -10,6 +10,7 @@ mod maintenance;
 mod manifests;
 mod objects;
 mod open;
+mod pack_indexer;
 mod pack_reader;
 mod pack_writer;
 mod parity;
@@ -35,6 +36,7 @@ pub use keyring::{DomainKeys, KeyRing};
 pub use maintenance::Maintenance;
 pub use manifests::{Damage, LoadedManifest, Manifests, load_manifests, newest_of_domain};
 pub use open::{Credential, Environment, Locked, OpenOptions, Repository};
+pub use pack_indexer::PackIndexer;
 pub use pack_reader::{PackReader, PackView};
 pub use pack_writer::{OpenPack, SealedPack};
 pub use parity::{

@@ -1,12 +1,12 @@
 //! The index: damaged segments are set aside, and packs that no segment names are named in new ones.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use super::{Found, Repair, RepairKind};
-use crate::base::{DomainId, PackId, SessionId};
+use crate::base::{PackId, SessionId};
 use crate::error::Error;
 use crate::format::names;
-use crate::repo::{RepoError, Repository, StoredPacks};
+use crate::repo::{PackIndexer, Repository};
 
 impl Repair<'_> {
     pub(super) fn index(
@@ -20,7 +20,7 @@ impl Repair<'_> {
             self.set_aside(&name)?;
             self.step(RepairKind::Index, &name, format!("{why}; set aside"));
         }
-        let mut stored: BTreeMap<DomainId, StoredPacks> = BTreeMap::new();
+        let mut indexer = PackIndexer::new(repository, self.session);
         let mut named: Vec<PackId> = Vec::new();
         for id in found.unnamed(repository, open, self.monitor)? {
             self.check_cancelled()?;
@@ -37,34 +37,13 @@ impl Repair<'_> {
                 continue;
             }
             named.push(id);
-            let domain = view.header.prefix.domain;
-            let stored = stored.entry(domain).or_default();
-            stored.adopt(id, view.len, view.header.prefix.class, view.table.records());
-            if stored.is_full() {
-                self.publish(repository, domain, stored)?;
+            if !self.options.dry_run {
+                indexer.add(&view)?;
             }
         }
-        for (domain, mut stored) in stored {
-            self.publish(repository, domain, &mut stored)?;
-        }
+        indexer.finish()?;
         for id in named {
             self.step(RepairKind::Index, &names::pack(id), "no index segment named it; one does now");
-        }
-        Ok(())
-    }
-
-    fn publish(
-        &self,
-        repository: &Repository,
-        domain: DomainId,
-        stored: &mut StoredPacks,
-    ) -> Result<(), Error> {
-        if self.options.dry_run {
-            return Ok(());
-        }
-        let keys = repository.keys.domain(domain).map_err(RepoError::from)?;
-        if let Some(keys) = keys {
-            stored.publish(repository, &keys, self.session)?;
         }
         Ok(())
     }

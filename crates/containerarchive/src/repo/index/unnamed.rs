@@ -1,6 +1,7 @@
 //! What stands in packs that no segment names: a session was killed before it published, or segments are damaged.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::{Index, list_packs};
 use crate::base::{Kind, Monitor, PackId, Problem};
@@ -48,21 +49,23 @@ impl Index {
         Ok(packs)
     }
 
-    fn view_unnamed(&mut self, repository: &Repository, id: PackId) -> Result<Option<PackView>, RepoError> {
+    fn view_unnamed(
+        &mut self,
+        repository: &Repository,
+        id: PackId,
+    ) -> Result<Option<Arc<PackView>>, RepoError> {
         if let Some(view) = repository.view_index(id, &self.domain) {
-            return Ok(Some(view));
+            return Ok(Some(Arc::new(view)));
         }
         let error = match repository.view_pack(id, &self.domain) {
-            Ok(view) => return Ok(Some(view)),
+            Ok(view) => return Ok(Some(Arc::new(view))),
             Err(error) if error.is_useless() => error,
             Err(error) => return Err(error),
         };
         if is_of_other_domain(repository, id, &self.domain)? {
             return Ok(None);
         }
-        if let Some(bytes) = self.mend_pack(repository, id)?
-            && let Ok(view) = repository.view_bytes(id, &bytes.bytes, &self.domain)
-        {
+        if let Some(view) = self.mended_view(repository, id)? {
             return Ok(Some(view));
         }
         self.bad.insert(id, error.to_string());
