@@ -19,9 +19,11 @@ mod verify;
 use std::collections::BTreeMap;
 
 use containerarchive::Filter;
+use serde::Serialize;
 
 use crate::args::{Cli, Command, FilterArgs, KeyValue};
 use crate::context::Context;
+use crate::documents::Document;
 use crate::failure::{Failure, Outcome};
 use crate::ui::Terminal;
 
@@ -56,6 +58,22 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Outcome {
 fn no_document() -> Failure {
     Failure::usage("manual pages and completion scripts are text, and there is no JSON document of them")
         .advise("leave out --json")
+}
+
+/// Prints what was found, as a document or for people, and then fails if that is a failure.
+fn tell<T: Serialize>(
+    terminal: &Terminal,
+    schema: &'static str,
+    content: impl FnOnce() -> T,
+    text: impl FnOnce() -> String,
+    failure: Option<Failure>,
+) -> Outcome {
+    if terminal.is_json() {
+        terminal.document(&Document::new(schema, content(), terminal.problems()))?;
+    } else {
+        terminal.print(&text())?;
+    }
+    failure.map_or(Ok(()), Err)
 }
 
 fn tags(pairs: &[KeyValue]) -> Outcome<BTreeMap<String, String>> {

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use crate::args::RepairArgs;
 use crate::context::Context;
-use crate::documents::Document;
 use crate::failure::{Failure, Outcome};
 use crate::ui::{Printable, count};
 
@@ -68,13 +67,8 @@ pub(super) fn run(context: &Context<'_>, arguments: &RepairArgs) -> Outcome {
         repair(&repository, &options, terminal)?
     };
     terminal.complete_progress();
-    if terminal.is_json() {
-        let document = Document::new("containerarchive/repair/1", content(&report), terminal.problems());
-        terminal.document(&document)?;
-    } else {
-        terminal.print(&text(&report))?;
-    }
-    failure(&report).map_or(Ok(()), Err)
+    let schema = "containerarchive/repair/1";
+    super::tell(terminal, schema, || content(&report), || text(&report), failure(&report))
 }
 
 fn failure(report: &RepairReport) -> Option<Failure> {

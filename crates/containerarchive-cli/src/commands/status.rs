@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use crate::args::StatusArgs;
 use crate::context::Context;
-use crate::documents::Document;
 use crate::failure::{Failure, Outcome};
 use crate::ui::{Table, age, count, output_width, size, time};
 
@@ -85,13 +84,14 @@ pub(super) fn run(context: &Context<'_>, arguments: &StatusArgs) -> Outcome {
     let options = StatusOptions { filter: &filter, max_age_ms, pins: &context.pins };
     let report = status(&repository, &options, terminal)?;
     let failure = failure(&report, max_age_ms, filter == Filter::default());
-    if terminal.is_json() {
-        let content = content(&report, max_age_ms, failure.is_none());
-        terminal.document(&Document::new("containerarchive/status/1", content, terminal.problems()))?;
-    } else {
-        terminal.print(&text(&report, output_width()))?;
-    }
-    failure.map_or(Ok(()), Err)
+    let is_ok = failure.is_none();
+    super::tell(
+        terminal,
+        "containerarchive/status/1",
+        || content(&report, max_age_ms, is_ok),
+        || text(&report, output_width()),
+        failure,
+    )
 }
 
 /// What is wrong, the worst first.

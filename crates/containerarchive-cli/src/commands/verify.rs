@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use crate::args::{VerifyArgs, VerifyLevelArg};
 use crate::context::Context;
-use crate::documents::Document;
 use crate::failure::{Failure, Outcome};
 use crate::ui::{Printable, count, size};
 
@@ -95,13 +94,8 @@ pub(super) fn run(context: &Context<'_>, arguments: &VerifyArgs) -> Outcome {
         verify(&repository, &options, terminal)?
     };
     terminal.complete_progress();
-    if terminal.is_json() {
-        let content = content(&report);
-        terminal.document(&Document::new("containerarchive/verify/1", content, terminal.problems()))?;
-    } else {
-        terminal.print(&text(&report))?;
-    }
-    failure(&report).map_or(Ok(()), Err)
+    let schema = "containerarchive/verify/1";
+    super::tell(terminal, schema, || content(&report), || text(&report), failure(&report))
 }
 
 fn failure(report: &VerifyReport) -> Option<Failure> {
