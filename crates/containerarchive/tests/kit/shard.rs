@@ -5,7 +5,7 @@ use containerarchive::crypto::{BLOCK_LEN, BlockSum};
 use containerarchive::format::names;
 use containerarchive::format::prefix::Class;
 use containerarchive::format::shard::{Group, Member, RowSums};
-use containerarchive::repo::{PackToProtect, protect_packs};
+use containerarchive::repo::protect_packs;
 use containerarchive::store::Durability;
 
 use crate::case::Cases;
@@ -186,7 +186,7 @@ fn whole(side: &Side, cases: &mut Cases) {
     let bytes = crate::pack::base(side);
     let pack = PackId(*blake3::hash(&bytes).as_bytes());
     repository.store.put(&names::pack(pack), &bytes, Durability::Durable).unwrap();
-    let packs = vec![PackToProtect { pack, len: bytes.len() as u64, column: 17 }];
+    let packs = vec![Member { pack, len: bytes.len() as u64, first_row: 0, column: 17 }];
     let place = (Class::Data, DomainId::MAIN, SESSION);
     let written = protect_packs(repository.parity_store(), GroupId(SALT), place, 1, packs).unwrap();
     let name = names::shard(written[0]);
