@@ -8,7 +8,7 @@ use super::publish::StoredPacks;
 use super::{Groups, Index, ParityKeeper, RepoError, Repository};
 use crate::base::limits::MAX_PACK_BYTES;
 use crate::base::{Monitor, PackId, SessionId};
-use crate::crypto::hash_blocks;
+use crate::crypto::blake3_256;
 use crate::format::names;
 use crate::format::pack::{HEADER_LEN, PackHeader};
 use crate::store::{Durability, StoreErrorKind};
@@ -73,7 +73,14 @@ fn adopt_one(
         Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let (hash, sums) = hash_blocks(&bytes);
+    let class = view.header.prefix.class;
+    let is_protected = groups.of_pack(&id).any(|stored| stored.missing().next().is_none());
+    let (hash, entry) = if is_protected {
+        (blake3_256(&bytes), None)
+    } else {
+        let (hash, entry) = keeper.enter(class, &bytes)?;
+        (hash, Some(entry))
+    };
     if hash != id.0 {
         return Ok(());
     }
@@ -82,10 +89,8 @@ fn adopt_one(
         Err(error) if error.kind != StoreErrorKind::AlreadyExists => return Err(error.into()),
         _ => {}
     }
-    let class = view.header.prefix.class;
-    let is_protected = groups.of_pack(&id).any(|stored| stored.missing().next().is_none());
-    if !is_protected {
-        keeper.add(class, id, &bytes, sums)?;
+    if let Some(entry) = entry {
+        entry.settle(id)?;
     }
     adopted.adopt(id, view.len, class, view.table.records());
     Ok(())

@@ -5,7 +5,7 @@ use super::{RepoError, Repository};
 use crate::base::limits::MAX_PACK_CHUNKS;
 use crate::base::{ChunkId, Kind, PackId, SessionId};
 use crate::compress::{Codec, Decompressor};
-use crate::crypto::{BlockSum, ObjectSecrets, TAG_LEN, hash_blocks};
+use crate::crypto::{ObjectSecrets, TAG_LEN};
 use crate::format::pack::{
     HEADER_LEN, PackHeader, Record, TRAILER_LEN, encode_tail, open_chunk, open_table, parse_trailer,
     seal_chunk, tail_len,
@@ -37,8 +37,6 @@ pub struct SealedPack {
     pub idx: Vec<u8>,
     /// Its records, padding included.
     pub records: Vec<Record>,
-    /// Checksums of its blocks.
-    pub sums: Vec<BlockSum>,
 }
 
 impl OpenPack {
@@ -88,19 +86,22 @@ impl OpenPack {
 }
 
 impl Repository {
-    /// Seals a pack and opens it again. CPU-bound; runs on any thread.
+    /// Seals a pack, opens it again, and has it hashed by `hash`, which gives BLAKE3 of the bytes and what else comes from
+    /// looking at them. CPU-bound; runs on any thread.
     ///
     /// # Errors
-    /// A primitive failed, or what was sealed does not open.
-    pub fn seal_pack(
+    /// A primitive or `hash` failed, or what was sealed does not open.
+    pub fn seal_pack<T>(
         &self,
         pack: OpenPack,
         domain: &DomainKeys,
         session: SessionId,
-    ) -> Result<SealedPack, RepoError> {
+        hash: impl FnOnce(Class, &[u8]) -> Result<([u8; 32], T), RepoError>,
+    ) -> Result<(SealedPack, T), RepoError> {
         let (sealed, secrets) = seal(self, pack, domain, session)?;
         check(&sealed, &secrets, domain)?;
-        Ok(sealed)
+        let (hash, more) = hash(sealed.class, &sealed.bytes)?;
+        Ok((sealed.name(PackId(hash)), more))
     }
 
     /// Seals a pack as an attacker with a write key would, whatever its chunks are.
@@ -114,7 +115,25 @@ impl Repository {
         domain: &DomainKeys,
         session: SessionId,
     ) -> Result<SealedPack, RepoError> {
-        Ok(seal(self, pack, domain, session)?.0)
+        let (sealed, _) = seal(self, pack, domain, session)?;
+        let id = PackId(crate::crypto::blake3_256(&sealed.bytes));
+        Ok(sealed.name(id))
+    }
+}
+
+/// A sealed pack whose name is not known yet.
+struct Unnamed {
+    class: Class,
+    header: PackHeader,
+    bytes: Vec<u8>,
+    records: Vec<Record>,
+}
+
+impl Unnamed {
+    fn name(self, id: PackId) -> SealedPack {
+        let Self { class, header, bytes, records } = self;
+        let idx = idx::encode(id, &header, &bytes, tail_len(records.len()));
+        SealedPack { id, class, bytes, idx, records }
     }
 }
 
@@ -128,7 +147,7 @@ fn seal(
     mut pack: OpenPack,
     domain: &DomainKeys,
     session: SessionId,
-) -> Result<(SealedPack, PackSecrets), RepoError> {
+) -> Result<(Unnamed, PackSecrets), RepoError> {
     if repository.is_encrypted() {
         pack.pad(repository.settings.pack_size_bytes);
     }
@@ -147,10 +166,7 @@ fn seal(
     }
     let table = domain.table_secrets(&header)?;
     encode_tail(&table, &records, &mut bytes).map_err(sealing)?;
-    let (hash, sums) = hash_blocks(&bytes);
-    let id = PackId(hash);
-    let idx = idx::encode(id, &header, &bytes, tail_len(records.len()));
-    Ok((SealedPack { id, class, bytes, idx, records, sums }, PackSecrets { chunks, table }))
+    Ok((Unnamed { class, header, bytes, records }, PackSecrets { chunks, table }))
 }
 
 fn sealing(error: FormatError) -> RepoError {
@@ -158,7 +174,7 @@ fn sealing(error: FormatError) -> RepoError {
 }
 
 /// Opens the pack again from the very bytes that will be written.
-fn check(pack: &SealedPack, secrets: &PackSecrets, domain: &DomainKeys) -> Result<(), RepoError> {
+fn check(pack: &Unnamed, secrets: &PackSecrets, domain: &DomainKeys) -> Result<(), RepoError> {
     let differs = |why: &str| Err(RepoError::SealCheck { why: why.to_owned() });
     let (bytes, records) = (&pack.bytes, &pack.records);
     let Some((rest, trailer)) = bytes.split_last_chunk::<TRAILER_LEN>() else {

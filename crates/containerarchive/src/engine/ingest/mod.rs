@@ -92,7 +92,7 @@ pub struct IngestReport {
 /// one after the other in the caller.
 ///
 /// Memory: four batches of 2 MiB for each thread (of several items: smaller ones, each more than the largest chunk), one
-/// for each item that is read, what is compressed of them, and up to four packs.
+/// for each item that is read, what is compressed of them, and up to five packs.
 ///
 /// # Errors
 /// A source failed or is not as was asked for, or the repository failed; there is then no snapshot, and what was stored is used again or pruned.
@@ -246,7 +246,8 @@ fn run<'env>(
     let repository = write.repository;
     // The readers of many items have most of the memory.
     let is_frugal = items.len() > MANY_ITEMS;
-    let keeper = ParityKeeper::new(repository, write.domain.id, session.id, is_frugal);
+    let threads = write.pool.width();
+    let keeper = ParityKeeper::new(repository, write.domain.id, session.id, is_frugal, threads);
     let adopted = match adopt_packs(repository, write.domain, &index, session.id, &keeper, write.monitor) {
         Ok(adopted) => adopted,
         Err(error) => {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use super::support::{Lab, START, noise};
 use crate::base::{ChunkId, Kind, NoPins, PackId, RecordId, SessionId, SilentMonitor};
+use crate::crypto::blake3_256;
 use crate::engine::{Filter, snapshots};
 use crate::error::Error;
 use crate::format::names;
@@ -214,7 +215,8 @@ fn copy_out(repository: &Repository, packs: &BTreeMap<PackId, PackView>, rescue:
             pack.push(*id, crate::compress::Codec::None, &plain, plain.len() as u32);
         }
         if !pack.is_empty() {
-            let sealed = repository.seal_pack(pack, &keys, session).unwrap();
+            let hash = |_, bytes: &[u8]| Ok((blake3_256(bytes), ()));
+            let (sealed, ()) = repository.seal_pack(pack, &keys, session, hash).unwrap();
             let len = repository.put_pack(&sealed).unwrap();
             stored.add(sealed.id, len, sealed.class, &sealed.records);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::support::{Lab, item, noise, sql};
 use crate::base::{ChunkId, DomainId, Kind, NoPins, SilentMonitor};
 use crate::compress::{Codec, Compression};
+use crate::crypto::blake3_256;
 use crate::engine::{
     Filter, IngestOptions, RestoreOptions, RestoreTarget, Selector, ingest, restore, snapshots,
 };
@@ -167,7 +168,8 @@ fn garbage_under_another_domains_chunk_id_never_enters_its_snapshots() {
         pack
     };
     // The library refuses to seal what does not have its hash, so the attacker's program leaves that check out.
-    let refused = hostile.seal_pack(garbage(), &domain, session);
+    let hash = |_, bytes: &[u8]| Ok((blake3_256(bytes), ()));
+    let refused = hostile.seal_pack(garbage(), &domain, session, hash);
     assert!(matches!(refused, Err(RepoError::SealCheck { .. })));
     let sealed = hostile.seal_pack_unchecked(garbage(), &domain, session).unwrap();
     let len = hostile.put_pack(&sealed).unwrap();

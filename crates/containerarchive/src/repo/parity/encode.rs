@@ -31,7 +31,7 @@ pub(super) fn new_group(
     Group { id, class, domain, session, suite, repository, shards, rows, members }
 }
 
-/// Writes the shards of a group whose rows are all in memory. Returns their ids.
+/// Writes the shards of a group whose rows are all in memory, on so many threads. Returns their ids.
 ///
 /// # Errors
 /// The store failed. What was written before is removed again.
@@ -40,34 +40,23 @@ pub(super) fn write_shards(
     group: &Group,
     sums: &[Vec<BlockSum>],
     rows: &mut ShardRows,
+    threads: usize,
 ) -> Result<Vec<ShardId>, RepoError> {
-    let records = encode_records(group, sums, &rows.sums());
-    let mut written = Vec::new();
-    for which in 0..group.shards.into() {
-        match write_shard(site, group, which, &records, rows) {
-            Ok(id) => written.push(id),
-            Err(error) => {
-                for id in written {
-                    // A group that is not whole is of little use, and its place is needed.
-                    let _ = site.store.delete(&names::shard(id));
-                }
-                return Err(error);
-            }
+    let records = encode_records(group, sums, &rows.sums(threads));
+    let written =
+        rows.finish((group, &records), |_| true, threads, |id, file| put_shard(site, id, file).map(|()| id));
+    if written.iter().any(Result::is_err) {
+        for id in written.iter().flatten() {
+            // A group that is not whole is of little use, and its place is needed.
+            let _ = site.store.delete(&names::shard(*id));
         }
     }
-    Ok(written)
+    written.into_iter().collect()
 }
 
-fn write_shard(
-    site: ParityStore<'_>,
-    group: &Group,
-    which: usize,
-    records: &[u8],
-    rows: &mut ShardRows,
-) -> Result<ShardId, RepoError> {
-    let (id, file) = rows.finish(which, group, records);
+fn put_shard(site: ParityStore<'_>, id: ShardId, file: &[u8]) -> Result<(), RepoError> {
     match site.store.put(&names::shard(id), file, Durability::Durable) {
-        Err(error) if error.kind == StoreErrorKind::AlreadyExists => Ok(id),
+        Err(error) if error.kind == StoreErrorKind::AlreadyExists => Ok(()),
         Err(error) => {
             if error.kind == StoreErrorKind::Full {
                 // Its rest may be there; nobody knows the name but us.
@@ -75,7 +64,7 @@ fn write_shard(
             }
             Err(error.into())
         }
-        Ok(()) => Ok(id),
+        Ok(()) => Ok(()),
     }
 }
 
@@ -119,7 +108,7 @@ fn encode(site: ParityStore<'_>, group: &Group, wanted: &[u8]) -> Result<Vec<Sha
     for numbers in all.chunks(at_once) {
         let mut rows = ShardRows::new(numbers.to_vec(), 0);
         member_sums = add_members(site, group, &mut rows)?;
-        shard_sums.extend(rows.sums());
+        shard_sums.extend(rows.sums(1));
         kept = (numbers.len() == all.len()).then_some(rows);
     }
     let records = encode_records(group, &member_sums, &shard_sums);
@@ -136,11 +125,9 @@ fn encode(site: ParityStore<'_>, group: &Group, wanted: &[u8]) -> Result<Vec<Sha
                 rows
             }
         };
-        for (which, number) in numbers.iter().enumerate() {
-            if wanted.contains(number) {
-                written.push(write_shard(site, group, which, &records, &mut rows)?);
-            }
-        }
+        let put = |id, file: &[u8]| put_shard(site, id, file).map(|()| id);
+        let put_now = rows.finish((group, &records), |number| wanted.contains(&number), 1, put);
+        written.extend(put_now.into_iter().collect::<Result<Vec<_>, _>>()?);
     }
     Ok(written)
 }

@@ -138,7 +138,7 @@ fn merge_bin(repository: &Repository, bin: &[&StoredGroup], session: SessionId) 
             return Ok(false);
         }
     }
-    write_shards(site, &group, &sums, &mut sum)?;
+    write_shards(site, &group, &sums, &mut sum, 1)?;
     for (_, id) in bin.iter().flat_map(|stored| stored.present()) {
         delete_if_there(site.store, &names::shard(id))?;
     }

@@ -41,7 +41,7 @@ impl ShardRows {
     }
 
     /// Makes room for so many bytes of rows.
-    fn reach(&mut self, len: usize) {
+    pub(super) fn reach(&mut self, len: usize) {
         if len > self.len {
             self.len = len;
             for file in &mut self.files {
@@ -69,37 +69,71 @@ impl ShardRows {
     }
 
     /// The checksums of the rows of each shard.
-    pub(super) fn sums(&self) -> Vec<Vec<BlockSum>> {
+    pub(super) fn sums(&self, threads: usize) -> Vec<Vec<BlockSum>> {
         let sums_of = |file: &Vec<u8>| {
             let rows = file[self.room..].chunks(BLOCK_LEN).enumerate();
             rows.map(|(row, block)| block_sum(row as u32, block)).collect()
         };
-        self.files.iter().map(sums_of).collect()
+        on_threads(threads, self.files.iter().collect(), sums_of)
     }
 
-    /// Puts front and records around the rows of one shard.
-    pub(super) fn finish(&mut self, which: usize, group: &Group, records: &[u8]) -> (ShardId, &[u8]) {
-        let number = self.numbers[which];
-        let front = group.encode_front(number);
-        let before = front.len() + records.len();
-        let file = &mut self.files[which];
-        file.truncate(self.room + self.len);
-        let start = match self.room.checked_sub(before) {
-            Some(start) => start,
-            None => {
-                file.splice(0..0, std::iter::repeat_n(0, before - self.room));
-                0
-            }
-        };
-        file[start..start + front.len()].copy_from_slice(&front);
-        file[start + front.len()..start + before].copy_from_slice(records);
-        file.extend_from_slice(records);
-        file.extend_from_slice(&front);
-        file.extend_from_slice(&group.encode_trailer());
-        let file = &file[start..];
-        debug_assert_eq!(file.len() as u64, group.layout().file_len());
-        (ShardId(blake3_256(file)), file)
+    /// Puts front and records around the rows of those shards that are wanted, and gives each whole file away.
+    pub(super) fn finish<T: Send>(
+        &mut self,
+        (group, records): (&Group, &[u8]),
+        is_wanted: impl Fn(u8) -> bool,
+        threads: usize,
+        give: impl Fn(ShardId, &[u8]) -> T + Sync,
+    ) -> Vec<T> {
+        let (room, len) = (self.room, self.len);
+        let shards = self.numbers.iter().copied().zip(&mut self.files);
+        let wanted = shards.filter(|(number, _)| is_wanted(*number)).collect();
+        on_threads(threads, wanted, |(number, file): (u8, &mut Vec<u8>)| {
+            file.truncate(room + len);
+            let file = enclose(file, room, &group.encode_front(number), records, &group.encode_trailer());
+            debug_assert_eq!(file.len() as u64, group.layout().file_len());
+            give(ShardId(blake3_256(file)), file)
+        })
     }
+}
+
+/// Puts front and records before and behind the rows, which stand behind some room.
+fn enclose<'a>(file: &'a mut Vec<u8>, room: usize, front: &[u8], records: &[u8], trailer: &[u8]) -> &'a [u8] {
+    let before = front.len() + records.len();
+    let start = match room.checked_sub(before) {
+        Some(start) => start,
+        None => {
+            file.splice(0..0, std::iter::repeat_n(0, before - room));
+            0
+        }
+    };
+    file[start..start + front.len()].copy_from_slice(front);
+    file[start + front.len()..start + before].copy_from_slice(records);
+    file.extend_from_slice(records);
+    file.extend_from_slice(front);
+    file.extend_from_slice(trailer);
+    &file[start..]
+}
+
+/// Does the same for each, in the caller or on so many threads; the results are in order.
+fn on_threads<I: Send, T: Send>(threads: usize, items: Vec<I>, each: impl Fn(I) -> T + Sync) -> Vec<T> {
+    if threads <= 1 || items.len() <= 1 {
+        return items.into_iter().map(each).collect();
+    }
+    let per_thread = items.len().div_ceil(threads);
+    let mut items = items.into_iter().peekable();
+    std::thread::scope(|scope| {
+        let mut running = Vec::new();
+        while items.peek().is_some() {
+            let part: Vec<I> = items.by_ref().take(per_thread).collect();
+            let each = &each;
+            running.push(scope.spawn(move || part.into_iter().map(each).collect::<Vec<T>>()));
+        }
+        let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<T>>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        running.into_iter().flat_map(join).collect()
+    })
 }
 
 /// The records of all rows, from the checksums of each member's blocks and of each shard's rows.
