@@ -69,7 +69,7 @@ fn no_plaintext_name_tag_length_or_unkeyed_hash_is_visible() {
                 "SHA-256 of a chunk",
                 aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, chunk).as_ref().to_vec(),
             ),
-            ("BLAKE3 of a chunk", crate::crypto::blake3_256(chunk).to_vec()),
+            ("BLAKE3 of a chunk", blake3_256(chunk).to_vec()),
             ("keyed hash of a chunk", keys.hasher.hash(Kind::Data, chunk).0.to_vec()),
             ("two lengths in a row", Vec::new()),
         ] {
