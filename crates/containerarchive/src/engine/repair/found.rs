@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::base::{DomainId, Monitor, PackId, SegmentId, SessionId, ShardId};
 use crate::engine::scan::{
     BadPacks, Checked, Depth, FileId, Site, SmallId, SmallObject, Standing, State, check_files, list_files,
-    scan_small,
+    retired_packs, scan_small,
 };
 use crate::error::Error;
 use crate::format::pack::{HEADER_LEN, PackHeader};
 use crate::format::prefix::{Class, Prefix};
 use crate::format::shard::Member;
-use crate::repo::{Groups, RepoError, Repository, Retired, SegmentList, StoredGroup};
+use crate::repo::{Groups, RepoError, Repository, SegmentList, StoredGroup};
 
 /// A pack that is whole.
 #[derive(Debug, Clone, Copy)]
@@ -39,8 +39,8 @@ pub(super) struct Found {
     pub(super) segments: BTreeMap<SegmentId, String>,
     /// Packs whose index file is missing or damaged.
     pub(super) idx: BTreeMap<PackId, String>,
-    /// Masked packs.
-    pub(super) retired: Retired,
+    /// Masked packs, as far as the keys tell whether a record is true.
+    pub(super) retired: HashSet<PackId>,
     /// Packs that were rebuilt, or would be.
     pub(super) rebuilt: HashSet<PackId>,
 }
@@ -48,7 +48,9 @@ pub(super) struct Found {
 impl Found {
     /// Reads everything.
     pub(super) fn read(site: &Site<'_>, threads: usize, monitor: &dyn Monitor) -> Result<Self, Error> {
-        let small = scan_small(site, monitor)?.into_iter().filter(|object| !is_fine(object)).collect();
+        let mut small = scan_small(site, monitor)?;
+        let retired = retired_packs(site, &small)?;
+        small.retain(|object| !is_fine(object));
         let files = list_files(site)?;
         let groups = Groups::load(site.parity)?;
         let mut found = Self {
@@ -61,10 +63,7 @@ impl Found {
             shards: BTreeMap::new(),
             segments: BTreeMap::new(),
             idx: BTreeMap::new(),
-            retired: match site.opened {
-                Some(repository) => Retired::read_for_reader(repository, monitor)?,
-                None => Retired::default(),
-            },
+            retired,
             rebuilt: HashSet::new(),
         };
         let listed: Vec<(FileId, u64)> = (files.packs.iter().map(|(id, len)| (FileId::Pack(*id), *len)))
@@ -75,7 +74,7 @@ impl Found {
             found.note(checked);
             Ok(())
         })?;
-        let is_there = |pack: &PackId| files.packs.contains_key(pack) || found.retired.masks(pack);
+        let is_there = |pack: &PackId| files.packs.contains_key(pack) || found.retired.contains(pack);
         let members = found.groups.all().iter().flat_map(|stored| &stored.group.members);
         found.missing = members.map(|member| member.pack).filter(|pack| !is_there(pack)).collect();
         Ok(found)

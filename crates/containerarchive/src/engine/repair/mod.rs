@@ -9,13 +9,14 @@ mod index;
 mod packs;
 mod report;
 mod small;
+mod unneeded;
 
 use std::collections::HashSet;
 
 pub use self::report::{RepairKind, RepairReport, RepairStep, Unrepaired};
 
 use self::found::Found;
-use super::scan::{Site, Walk};
+use super::scan::{Hole, Site, Walk};
 use crate::base::random::random_array;
 use crate::base::{DomainId, Monitor, ObjectName, PackId, Randomness, RecordId, SessionId};
 use crate::error::Error;
@@ -42,6 +43,13 @@ struct Repair<'a> {
     /// The maintenance session; one of its own for a repair without key.
     session: SessionId,
     report: RepairReport,
+}
+
+/// What snapshots need.
+struct Needed {
+    packs: HashSet<PackId>,
+    /// Whether no other pack can be needed: every snapshot could be walked to its last chunk.
+    is_all: bool,
 }
 
 /// Repairs a repository, with everything that the key of an admin can do. On a repository without damage it changes nothing.
@@ -83,11 +91,13 @@ fn with_key(
     };
     repair.end_sessions(repository, maintenance)?;
     let found = repair.run()?;
+    repair.retire(repository, &found)?;
+    // In this order: who is not open now reads the record first (W1), and who is no longer open has its snapshot listed.
     let open = maintenance.other_sessions(repository)?;
     repair.protect(repository, &found, &open)?;
     repair.index(repository, &found, &open)?;
-    repair.tell_what_is_lost(repository, &found)?;
-    repair.retire(repository, &found)?;
+    let needed = repair.tell_what_is_lost(repository, &found)?;
+    repair.unneeded(repository, &found, (&needed, &open))?;
     repair.finish()
 }
 
@@ -175,37 +185,38 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Walks all snapshots for what the packs that stay damaged had.
-    fn tell_what_is_lost(&mut self, repository: &Repository, found: &Found) -> Result<(), Error> {
+    /// Walks all snapshots for what the packs that stay damaged had. Returns the packs that snapshots need.
+    fn tell_what_is_lost(&mut self, repository: &Repository, found: &Found) -> Result<Needed, Error> {
         let manifests = load_manifests(repository, &crate::base::SilentMonitor)?;
         for (id, damage) in &manifests.damaged {
             self.unrepaired(&names::manifest(*id), damage.text.clone());
         }
+        let mut needed = Needed { packs: HashSet::new(), is_all: manifests.damaged.is_empty() };
         let domains: HashSet<DomainId> = manifests.snapshots.iter().map(|loaded| loaded.domain).collect();
         for domain in domains {
-            let Some(keys) = repository.keys.domain(domain).map_err(RepoError::from)? else { continue };
+            let Some(keys) = repository.keys.domain(domain).map_err(RepoError::from)? else {
+                needed.is_all = false;
+                continue;
+            };
             let mut walk = Walk::new(repository, keys, &found.bad, self.monitor)?;
+            // In a plan nothing was rebuilt yet, and what will be is no hole.
+            let is_lost = |hole: &Hole| !hole.packs.iter().any(|pack| found.rebuilt.contains(pack));
             for loaded in manifests.snapshots.iter().filter(|loaded| loaded.domain == domain) {
-                let holes = walk.snapshot(loaded)?;
-                for hole in holes {
-                    // In a plan nothing was rebuilt yet, and what will be is no hole.
-                    if !hole.packs.iter().any(|pack| found.rebuilt.contains(pack)) {
-                        self.report.lost.push(hole.into());
-                    }
+                for hole in walk.snapshot(loaded)?.into_iter().filter(is_lost) {
+                    // What stands below a node that is lost, nobody knows.
+                    needed.is_all = false;
+                    self.report.lost.push(hole.into());
                 }
             }
+            needed.packs.extend(walk.used());
         }
-        Ok(())
+        Ok(needed)
     }
 
     /// Damaged packs that stay so are masked: what is stored from now on must not refer to them.
     fn retire(&mut self, repository: &Repository, found: &Found) -> Result<(), Error> {
-        for (pack, why) in &found.damaged {
-            let text = format!("{why}; its parity group, if it has one, has lost too much to rebuild it");
-            self.unrepaired(&names::pack(*pack), text);
-        }
         let packs: Vec<PackId> =
-            found.damaged.keys().filter(|pack| !found.retired.masks(pack)).copied().collect();
+            found.damaged.keys().filter(|pack| !found.retired.contains(pack)).copied().collect();
         if packs.is_empty() {
             return Ok(());
         }
@@ -217,7 +228,7 @@ impl Repair<'_> {
             self.step(
                 RepairKind::Retire,
                 &names::pack(pack),
-                "it cannot be rebuilt: new snapshots do not refer to it, old ones read what is left of it",
+                "it cannot be rebuilt: new snapshots do not refer to it",
             );
         }
         Ok(())

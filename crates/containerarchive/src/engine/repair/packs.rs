@@ -116,7 +116,7 @@ impl Repair<'_> {
         let mut unprotected: BTreeMap<(Class, DomainId), Vec<(u64, PackId)>> = BTreeMap::new();
         for (id, pack) in &found.whole {
             let is_protected = found.groups.of_pack(id).any(|stored| found.has_whole_members(stored));
-            if !is_protected && !open.contains(&pack.session) && !found.retired.masks(id) {
+            if !is_protected && !open.contains(&pack.session) && !found.retired.contains(id) {
                 unprotected.entry((pack.class, pack.domain)).or_default().push((pack.len, *id));
             }
         }

@@ -9,7 +9,7 @@ pub enum RepairKind {
     Original,
     /// A replica was written again.
     Replica,
-    /// A replica or void that means nothing any more was set aside.
+    /// A replica or shard that means nothing any more was set aside.
     LeftOver,
     /// A pack was rebuilt from its parity group.
     Pack,
@@ -25,6 +25,8 @@ pub enum RepairKind {
     Session,
     /// A damaged pack that cannot be rebuilt was retired, so that no new snapshot refers to it.
     Retire,
+    /// A retired pack that cannot be rebuilt was set aside, because no snapshot needs it.
+    Unneeded,
 }
 
 impl RepairKind {
@@ -42,6 +44,7 @@ impl RepairKind {
             Self::Protect => "protect",
             Self::Session => "session",
             Self::Retire => "retire",
+            Self::Unneeded => "unneeded",
         }
     }
 

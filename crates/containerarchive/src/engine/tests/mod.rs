@@ -21,4 +21,5 @@ mod sessions;
 mod stats;
 mod status;
 mod support;
+mod unneeded;
 mod verify;
