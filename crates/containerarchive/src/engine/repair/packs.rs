@@ -58,12 +58,17 @@ impl Repair<'_> {
         let mut wanted = Vec::new();
         for stored in found.groups.all().iter().filter(|stored| found.has_whole_members(stored)) {
             let mut numbers: Vec<u8> = stored.missing().collect();
-            for (number, id) in stored.present().filter(|(_, id)| found.shards.contains_key(id)) {
+            // Of several that claim one number, the packs tell which is right: it is computed as all are.
+            let is_doubtful = |number, id| {
+                found.shards.contains_key(&id) || stored.surplus.iter().any(|(other, _)| *other == number)
+            };
+            for (number, id) in stored.claims().filter(|(number, id)| is_doubtful(*number, *id)) {
                 numbers.push(number);
                 // All of them before any is written: one may have the name that belongs to another.
                 self.set_aside(&names::shard(id))?;
             }
             numbers.sort_unstable();
+            numbers.dedup();
             if !numbers.is_empty() {
                 wanted.push((stored, numbers));
             }
@@ -76,7 +81,12 @@ impl Repair<'_> {
                 continue;
             }
             for id in restore_shards(self.site.parity, stored, &numbers)? {
-                let text = found.shards.get(&id).map_or("missing", String::as_str);
+                let is_there = stored.claims().any(|(_, other)| other == id);
+                let text = match found.shards.get(&id) {
+                    Some(why) => why.as_str(),
+                    None if is_there => "another shard claimed its place",
+                    None => "missing",
+                };
                 self.step(
                     RepairKind::Shard,
                     &names::shard(id),

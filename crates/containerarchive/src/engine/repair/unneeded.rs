@@ -56,7 +56,7 @@ impl Repair<'_> {
             packs().any(|pack| is_gone(&pack)) && !packs().any(|pack| is_bound(&pack))
         };
         for stored in found.groups.all().iter().filter(is_spent) {
-            for (_, shard) in stored.present() {
+            for (_, shard) in stored.present().chain(stored.surplus.iter().copied()) {
                 let name = names::shard(shard);
                 self.set_aside(&name)?;
                 let (kind, why) = match found.shards.get(&shard) {

@@ -7,11 +7,12 @@ use super::scenes::{Dice, ITEM, Scene, bytes_of, difference, is_long, run_repair
 use super::support::{Lab, noise};
 use crate::base::{GroupId, ObjectName, PackId, ShardId};
 use crate::crypto::{BLOCK_LEN, BlockSum, blake3_256, block_sum};
+use crate::engine::RepairKind;
 use crate::error::{Error, ErrorCode};
 use crate::format::names;
 use crate::format::shard::{Group, Member, RowSums};
 use crate::parity::add_block;
-use crate::repo::{Groups, RepoError, merge_small_groups};
+use crate::repo::{Groups, RepoError, merge_small_groups, rebuild_pack};
 use crate::store::{Durability, MemoryStore, Store};
 
 /// All shards of a group whose members have these bytes, each consistent in itself.
@@ -184,8 +185,8 @@ fn forged_shards_change_no_pack_and_no_restored_byte() {
                     assert_no_pack_is_wrong(&scene, &before, &store, &what);
                     let is_whole = restore_or_refuse(&scene, &lab, &what);
                     assert!(is_whole || !report.lost.is_empty(), "{what}: {report:?}");
-                    // Only shards that pass for the real ones, number by number, can stand in their way.
-                    if has_real && !forgery.starts_with("the same group") {
+                    // Neither do shards stand in their way that pass for the real ones, number by number.
+                    if has_real {
                         assert!(is_restored && is_whole, "{what}: {report:?}");
                         let real: Vec<_> = scene.stored.present().map(|(_, id)| names::shard(id)).collect();
                         let missing = real.iter().find(|name| store.head(name).unwrap().is_none());
@@ -195,6 +196,68 @@ fn forged_shards_change_no_pack_and_no_restored_byte() {
             }
         }
     }
+}
+
+/// Of two shards, one is lost, and a forged one took its place or came beside the other.
+#[test]
+fn a_forged_shard_does_not_speak_for_the_real_ones_that_are_left() {
+    for encrypted in [true, false] {
+        let scene = Scene::new(encrypted, (4, 2), 96, 704);
+        let group = &scene.stored.group;
+        let wrong: Vec<Vec<u8>> =
+            group.members.iter().map(|member| noise(9200, member.len as usize)).collect();
+        let forged = forge(group, &wrong);
+        for lost in 0..2 {
+            for forged in [&forged[..1], &forged[1..], &forged] {
+                let what = format!("shard {lost} lost, {} forged, encrypted: {encrypted}", forged.len());
+                let (lab, store) = scene.fork();
+                assert!(store.remove(&names::shard(scene.stored.shards[lost].unwrap())), "{what}");
+                put(&store, forged);
+                assert!(store.corrupt(&names::pack(scene.packs()[2]), |bytes| bytes[BLOCK_LEN + 9] ^= 1));
+                assert!(restore_or_refuse(&scene, &lab, &what), "{what}");
+                let report = run_repair(&lab).unwrap();
+                assert!(!report.is_lossy() && report.count(RepairKind::Pack) == 1, "{what}: {report:?}");
+                let whole = bytes_of(&store);
+                let packs = scene.packs().into_iter().map(names::pack);
+                packs.for_each(|pack| assert!(whole[&pack] == scene.whole[&pack], "{what}: {pack}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn of_shards_that_claim_one_place_a_repair_leaves_the_right_one() {
+    let scene = Scene::new(true, (4, 2), 96, 705);
+    let (lab, store) = scene.fork();
+    let group = &scene.stored.group;
+    for seed in 0..3 {
+        let wrong: Vec<Vec<u8>> =
+            group.members.iter().map(|member| noise(9300 + seed, member.len as usize)).collect();
+        put(&store, &forge(group, &wrong));
+    }
+    let report = run_repair(&lab).unwrap();
+    assert!(report.found_damage() && !report.is_lossy(), "{report:?}");
+    assert_eq!(difference(&scene.whole, &bytes_of(&store)), None);
+    assert_eq!(difference(&bytes_of(&store), &scene.whole), None);
+    assert!(run_repair(&lab).unwrap().steps.is_empty());
+}
+
+#[test]
+fn a_length_that_a_front_claims_takes_no_memory_beyond_what_the_files_have() {
+    let scene = Scene::new(true, (4, 2), 64, 706);
+    let (lab, store) = scene.fork();
+    let member = Member { len: crate::base::limits::MAX_PACK_BYTES, ..scene.stored.group.members[0] };
+    let group =
+        with_rows(Group { id: GroupId([0; 32]), members: vec![member], ..scene.stored.group.clone() });
+    let front = group.encode_front(0);
+    put(&store, &[[front.as_slice(), &front, &group.encode_trailer()].concat()]);
+    let repository = lab.open().unwrap();
+    let groups = Groups::load(repository.parity_store()).unwrap();
+    let stored = groups.of_pack(&member.pack).find(|stored| stored.group.id == group.id).unwrap();
+    let rebuilt = rebuild_pack(repository.parity_store(), stored, member.pack).unwrap().unwrap();
+    let at_hand = scene.whole[&names::pack(member.pack)].len().next_multiple_of(BLOCK_LEN);
+    assert_eq!((rebuilt.bytes.len(), rebuilt.is_whole), (at_hand, false));
+    assert_eq!(rebuilt.lost_blocks.len(), member.blocks() as usize);
 }
 
 #[test]

@@ -153,12 +153,11 @@ impl Run<'_> {
             errors.push(VerifyError::new(&names::shard(*shard), text, true));
             told.insert(*shard);
         }
-        for shard in &groups.surplus {
+        for (_, shard) in groups.all().iter().flat_map(|stored| &stored.surplus) {
             let text = "another shard does the same; it should be deleted";
             errors.push(VerifyError::new(&names::shard(*shard), text, true));
             told.insert(*shard);
         }
-        let mut can_come_back = HashMap::new();
         for stored in groups.all() {
             if self.is_superseded(groups, stored) || !self.counts(stored) {
                 continue;

@@ -20,12 +20,22 @@ pub struct StoredGroup {
     pub group: Group,
     /// Its shards by their numbers, where there are any; whether their rows are intact is not known yet.
     pub shards: Vec<Option<ShardId>>,
+    /// More shards that say the same of the group, with numbers that others have as well. Which are right, their rows tell.
+    pub surplus: Vec<(u8, ShardId)>,
 }
 
 impl StoredGroup {
     /// Shards that are there.
     pub fn present(&self) -> impl Iterator<Item = (u8, ShardId)> {
         self.shards.iter().enumerate().filter_map(|(number, id)| Some((number as u8, (*id)?)))
+    }
+
+    /// All shards that claim to be of the group, in the order of their numbers.
+    pub fn claims(&self) -> impl Iterator<Item = (u8, ShardId)> {
+        self.present().flat_map(|(number, id)| {
+            let more = self.surplus.iter().filter(move |(other, _)| *other == number);
+            std::iter::once((number, id)).chain(more.copied())
+        })
     }
 
     /// Numbers of the shards that are missing.
@@ -44,9 +54,19 @@ impl StoredGroup {
     /// # Errors
     /// The store failed. `Ok(None)`: no copy is intact.
     pub fn row_sums(&self, site: ParityStore<'_>, row: u32) -> Result<Option<RowSums>, RepoError> {
+        self.row_sums_of(site, row, self.present().map(|(_, id)| id))
+    }
+
+    /// As [`Self::row_sums`], but what these shards say.
+    pub(super) fn row_sums_of(
+        &self,
+        site: ParityStore<'_>,
+        row: u32,
+        shards: impl Iterator<Item = ShardId>,
+    ) -> Result<Option<RowSums>, RepoError> {
         let mut bytes = vec![0; record_len(self.group.members.len(), self.group.shards.into())];
         let places = self.layout().records(row);
-        for (_, id) in self.present() {
+        for id in shards {
             for offset in places {
                 if if_readable(site.store.get_range(&names::shard(id), offset, &mut bytes))?.is_some()
                     && let Ok(sums) = self.group.parse_record(row, &bytes)
@@ -66,8 +86,6 @@ pub struct Groups {
     of_pack: HashMap<PackId, Vec<usize>>,
     /// Shards that say nothing of a group any more, and why.
     pub unreadable: Vec<(ShardId, String)>,
-    /// Shards whose group and number another one has as well.
-    pub surplus: Vec<ShardId>,
     /// Whether a shard was deleted while they were read: a merge was under way, and groups may be missing here.
     pub is_incomplete: bool,
 }
@@ -107,11 +125,12 @@ impl Groups {
                     let alike = found.entry(group.id).or_default();
                     let place = alike.iter().position(|stored| stored.group == group).unwrap_or_else(|| {
                         let shards = vec![None; group.shards.into()];
-                        alike.push(StoredGroup { group, shards });
+                        alike.push(StoredGroup { group, shards, surplus: Vec::new() });
                         alike.len() - 1
                     });
-                    match &mut alike[place].shards[usize::from(number)] {
-                        Some(_) => groups.surplus.push(id),
+                    let stored = &mut alike[place];
+                    match &mut stored.shards[usize::from(number)] {
+                        Some(_) => stored.surplus.push((number, id)),
                         shard => *shard = Some(id),
                     }
                 }

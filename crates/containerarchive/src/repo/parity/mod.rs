@@ -1,6 +1,7 @@
 //! Parity of packs: building groups while packs are written, reading them, and rebuilding what is damaged. Nothing here
 //! needs a key: shards say in clear which packs they protect, and a rebuilt pack counts only if its bytes have its name.
 
+mod accounts;
 mod encode;
 mod groups;
 mod keeper;

@@ -1,8 +1,9 @@
 //! Rebuilding a pack from the other packs of its group and its shards, row by row.
 
+use super::accounts::accounts;
 use super::groups::{Groups, StoredGroup};
 use super::{ParityStore, if_readable};
-use crate::base::{ObjectName, PackId};
+use crate::base::{ObjectName, PackId, ShardId};
 use crate::crypto::{BLOCK_LEN, blake3_256, block_sum};
 use crate::format::names;
 use crate::format::shard::{Member, RowSums};
@@ -25,8 +26,9 @@ pub struct Rebuilt {
     pub lost_blocks: Vec<u32>,
 }
 
-/// Rebuilds a member of a group. Reads the member, and of the others only the rows in which the member is damaged.
-/// Memory: the pack and some megabytes.
+/// Rebuilds a member of a group. Reads the member, and of the others only the rows in which the member is damaged; more
+/// than once only where shards contradict each other. Memory: the pack, twice at most, and some megabytes; never more
+/// than the files at hand have.
 ///
 /// # Errors
 /// The store failed. Damage of any number of blocks is no error: see [`Rebuilt`].
@@ -38,21 +40,72 @@ pub fn rebuild_pack(
     let members = &stored.group.members;
     let Some(place) = members.iter().position(|member| member.pack == pack) else { return Ok(None) };
     let member = &members[place];
-    let mut bytes = vec![0; member.len as usize];
-    read_member(site, pack, 0, &mut bytes)?;
+    let shards: Vec<ShardId> = stored.present().map(|(_, id)| id).collect();
+    let len = len_at_hand(site, stored, member)?;
+    let mut best = rebuild_by(site, stored, (place, len), &shards)?;
+    if best.is_whole || stored.claims().nth(1).is_none() {
+        return Ok(Some(best));
+    }
+    let blocks = len.div_ceil(BLOCK_LEN) as u32;
+    let accounts = accounts(site, stored, member.first_row..member.first_row + blocks)?;
+    // A single one is what was asked already.
+    for shards in accounts.iter().filter(|_| accounts.len() > 1) {
+        let rebuilt = rebuild_by(site, stored, (place, len), shards)?;
+        if rebuilt.is_whole {
+            return Ok(Some(rebuilt));
+        }
+        // What is lost anyway, is lost by the account that the pack itself agrees with most.
+        let doubt = |it: &Rebuilt| (it.mended_blocks as usize + it.lost_blocks.len(), it.lost_blocks.len());
+        if doubt(&rebuilt) < doubt(&best) {
+            best = rebuilt;
+        }
+    }
+    Ok(Some(best))
+}
+
+/// How much of a member, in bytes, can come from any file: from the pack itself, or from the rows of a shard. What a
+/// front says of its length anybody can have written, up to the largest pack that there may be.
+fn len_at_hand(site: ParityStore<'_>, stored: &StoredGroup, member: &Member) -> Result<usize, RepoError> {
+    let name = names::pack(member.pack);
+    let own = match site.store.head(&name)? {
+        Some(len) => Some(len),
+        None => site.store.head(&names::quarantined(&name))?,
+    };
+    let mut len = own.unwrap_or(0);
+    let start = stored.layout().row(member.first_row);
+    for (_, id) in stored.claims() {
+        let rows = site.store.head(&names::shard(id))?.map_or(0, |end| end.saturating_sub(start));
+        len = len.max(rows);
+    }
+    Ok(len.next_multiple_of(BLOCK_LEN as u64).min(member.len) as usize)
+}
+
+/// Rebuilds the first bytes of a member by the checksums that these shards have of it.
+fn rebuild_by(
+    site: ParityStore<'_>,
+    stored: &StoredGroup,
+    (place, len): (usize, usize),
+    shards: &[ShardId],
+) -> Result<Rebuilt, RepoError> {
+    let member = &stored.group.members[place];
+    let mut bytes = vec![0; len];
+    read_member(site, member.pack, 0, &mut bytes)?;
+    let at_hand = len.div_ceil(BLOCK_LEN) as u32;
     let (mut bad, mut lost_blocks) = (Vec::new(), Vec::new());
-    for block in 0..member.blocks() {
-        match stored.row_sums(site, member.first_row + block)?.and_then(|sums| sums.members[place]) {
+    for block in 0..at_hand {
+        let sums = stored.row_sums_of(site, member.first_row + block, shards.iter().copied())?;
+        match sums.and_then(|sums| sums.members[place]) {
             Some(sum) if sum == block_sum(block, block_of(&bytes, block)) => {}
             Some(_) => bad.push(block),
             // What it should be is not known, so that reading the others is of no use.
             None => lost_blocks.push(block),
         }
     }
+    lost_blocks.extend(at_hand..member.blocks());
     let mut rebuilt = Rebuilt { bytes, is_whole: false, mended_blocks: 0, lost_blocks };
     for run in bad.chunk_by(|a, b| a + 1 == *b).flat_map(|run| run.chunks(ROWS_AT_ONCE)) {
         let (first, rows) = (run[0], run.len());
-        let mut job = Rows::read(site, stored, member.first_row + first, rows, place)?;
+        let mut job = Rows::read(site, stored, (member.first_row + first, rows), place, shards)?;
         for (at, block) in run.iter().enumerate() {
             let range = range_of(&rebuilt.bytes, *block);
             let own = &mut rebuilt.bytes[range];
@@ -64,8 +117,8 @@ pub fn rebuild_pack(
         }
     }
     rebuilt.lost_blocks.sort_unstable();
-    rebuilt.is_whole = blake3_256(&rebuilt.bytes) == pack.0;
-    Ok(Some(rebuilt))
+    rebuilt.is_whole = blake3_256(&rebuilt.bytes) == member.pack.0;
+    Ok(rebuilt)
 }
 
 /// Whether a pack can be rebuilt from any of its groups. Costs what rebuilding it costs.
@@ -108,13 +161,14 @@ impl<'a> Rows<'a> {
     fn read(
         site: ParityStore<'_>,
         stored: &'a StoredGroup,
-        first_row: u32,
-        count: usize,
+        (first_row, count): (u32, usize),
         wanted: usize,
+        shards: &[ShardId],
     ) -> Result<Self, RepoError> {
         let group = &stored.group;
         let rows = || first_row..first_row + count as u32;
-        let sums = rows().map(|row| stored.row_sums(site, row)).collect::<Result<Vec<_>, _>>()?;
+        let sums = rows().map(|row| stored.row_sums_of(site, row, shards.iter().copied()));
+        let sums = sums.collect::<Result<Vec<_>, _>>()?;
         let mut this = Self {
             members: &group.members,
             first_row,
@@ -123,30 +177,41 @@ impl<'a> Rows<'a> {
             good_shards: vec![Vec::new(); count],
             bad_columns: vec![Vec::new(); count],
         };
-        for (number, id) in stored.present() {
-            let layout = stored.layout();
-            let place = (layout.row(first_row), layout.rows_len(first_row, count as u32));
-            this.read_shard(site, number, &names::shard(id), place)?;
-        }
         let mut buffer = vec![0; count * BLOCK_LEN];
+        let layout = stored.layout();
+        let rows_len = layout.rows_len(first_row, count as u32);
+        for (number, id) in stored.claims() {
+            this.read_shard(
+                site,
+                number,
+                &names::shard(id),
+                (layout.row(first_row), &mut buffer[..rows_len]),
+            )?;
+        }
         for place in 0..group.members.len() {
             this.read_member(site, place, place == wanted, &mut buffer)?;
         }
         Ok(this)
     }
 
+    /// Takes the rows of a shard that have the right checksum; of several that claim the same number, whichever has.
     fn read_shard(
         &mut self,
         site: ParityStore<'_>,
         number: u8,
         name: &ObjectName,
-        (offset, len): (u64, usize),
+        (offset, bytes): (u64, &mut [u8]),
     ) -> Result<(), RepoError> {
-        let bytes = &mut self.syndromes[usize::from(number)][..len];
+        if self.good_shards.iter().all(|good| good.contains(&number)) {
+            return Ok(());
+        }
         read_blocks(site, name, offset, bytes)?;
         for (at, row) in bytes.chunks(BLOCK_LEN).enumerate() {
             let sum = self.sums[at].as_ref().and_then(|sums| sums.shards.get(usize::from(number)));
-            if sum.is_some_and(|sum| *sum == block_sum(self.first_row + at as u32, row)) {
+            let is_right = sum.is_some_and(|sum| *sum == block_sum(self.first_row + at as u32, row));
+            if is_right && !self.good_shards[at].contains(&number) {
+                let start = at * BLOCK_LEN;
+                self.syndromes[usize::from(number)][start..start + row.len()].copy_from_slice(row);
                 self.good_shards[at].push(number);
             }
         }
