@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use super::scenes::Scene;
 use super::support::{Lab, noise};
 use crate::base::monitor::RecordingMonitor;
 use crate::base::{NoPins, PackId, Problem, SilentMonitor};
 use crate::crypto::BLOCK_LEN;
-use crate::engine::{Filter, RestoreOptions, RestoreTarget, Selector, restore, snapshots};
+use crate::engine::{
+    Filter, RestoreOptions, RestoreTarget, Selector, VerifyLevel, VerifyOptions, restore, snapshots, verify,
+};
 use crate::format::names;
 use crate::format::parity_level::Parity;
 use crate::repo::{Groups, Repository, SegmentList, rebuild_pack};
-use crate::store::{MemoryStore, Store};
+use crate::store::{MemoryStore, ObservedStore, Store, StoreOperation};
 
 fn lab(encrypted: bool, members: u8, shards: u8, seed: u64) -> (Lab, Arc<MemoryStore>) {
     let store = Arc::new(MemoryStore::new());
@@ -157,5 +160,39 @@ fn every_pack_is_named_by_a_segment_however_many_threads_write() {
         let repository = lab.open().unwrap();
         let named = SegmentList::load(&repository, &SilentMonitor).unwrap();
         assert!(packs(&repository).iter().all(|pack| named.names(pack)), "round {round}");
+    }
+}
+
+/// Trying costs what a repair costs: all other packs of the group are read.
+#[test]
+fn a_verification_tries_once_whether_a_pack_can_be_rebuilt() {
+    for losses in [1, 3] {
+        let scene = Scene::new(true, (4, 2), 96, 40);
+        let (lab, store) = scene.fork();
+        for pack in &scene.packs()[..losses] {
+            assert!(store.corrupt(&names::pack(*pack), |bytes| bytes[100] ^= 1));
+        }
+        // So that the group is asked for as well.
+        let gone = scene.stored.present().nth(1).unwrap().1;
+        let left = names::shard(scene.stored.present().next().unwrap().1);
+        assert!(store.remove(&names::shard(gone)));
+        let observed = Arc::new(ObservedStore::new(store));
+        let watched = lab.on(Arc::<ObservedStore>::clone(&observed));
+        let options = VerifyOptions {
+            level: VerifyLevel::Standard,
+            sample_ppm: None,
+            max_age_ms: None,
+            threads: 1,
+            pins: &NoPins,
+        };
+        let report = verify(&watched.open().unwrap(), &options, &SilentMonitor).unwrap();
+        assert_eq!(report.is_repairable(), losses == 1, "{:?}", report.errors);
+        let calls = observed.calls();
+        let is_row = |call: &&crate::store::observed::Call| {
+            call.operation == StoreOperation::GetRange
+                && call.name == left.as_str()
+                && call.len == BLOCK_LEN as u64
+        };
+        assert_eq!(calls.iter().filter(is_row).count(), losses, "a row of each damaged pack");
     }
 }

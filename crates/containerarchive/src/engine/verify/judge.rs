@@ -9,7 +9,7 @@ use crate::crypto::{BLOCK_LEN, BlockSum};
 use crate::engine::scan::{Checked, FileId, Hole, SmallId, SmallObject, Standing, State};
 use crate::error::Error;
 use crate::format::names::{self, RecordKind};
-use crate::repo::{Groups, can_rebuild, rebuild_pack};
+use crate::repo::{Groups, rebuild_pack};
 
 /// Runs of damaged blocks that are named.
 const NAMED_RUNS: usize = 8;
@@ -141,7 +141,7 @@ impl Run<'_> {
                 },
             };
             let hurts_nobody = holes.is_empty() && self.knows_whom_it_hurts();
-            let can_rebuild = !checked.is_whole && can_rebuild(self.site.parity, groups, pack)?;
+            let can_rebuild = !checked.is_whole && self.can_rebuild(groups, pack)?;
             let text = match (can_rebuild, hurts_nobody) {
                 (true, _) => format!("{text}; parity can rebuild it"),
                 (false, true) => format!("{text}; no snapshot needs what is damaged"),

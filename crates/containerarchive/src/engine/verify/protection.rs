@@ -13,7 +13,7 @@ use crate::format::idx::PackIndex;
 use crate::format::names;
 use crate::format::pack::{HEADER_LEN, PackHeader};
 use crate::format::parity_level::Parity;
-use crate::repo::{Groups, RepoError, StoredGroup, can_rebuild, packs_of_segment};
+use crate::repo::{Groups, RepoError, StoredGroup, packs_of_segment};
 use crate::store::StoreErrorKind;
 
 /// Looks at what seems unprotected or not indexed, before it is believed: groups are merged and segments replaced while
@@ -81,7 +81,7 @@ impl Run<'_> {
                 None if self.exists(pack)? => continue,
                 None => "it is missing".to_owned(),
             };
-            let is_repairable = can_rebuild(self.site.parity, groups, pack)?;
+            let is_repairable = self.can_rebuild(groups, pack)?;
             let can = if is_repairable { "can" } else { "cannot" };
             let text = format!("{text}; parity {can} rebuild it");
             let mut error = VerifyError::new(&names::pack(pack), text, is_repairable);
@@ -145,7 +145,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn protection_errors(&self, groups: &Groups) -> Result<Vec<VerifyError>, Error> {
+    fn protection_errors(&mut self, groups: &Groups) -> Result<Vec<VerifyError>, Error> {
         let mut errors = Vec::new();
         let mut told: BTreeSet<ShardId> = BTreeSet::new();
         for (shard, why) in &groups.unreadable {
@@ -184,7 +184,7 @@ impl Run<'_> {
             if broken.is_empty() {
                 continue;
             }
-            let is_repairable = self.members_can_be_had(groups, stored, &mut can_come_back)?;
+            let is_repairable = self.members_can_be_had(groups, stored)?;
             let what =
                 if is_repairable { "it can be computed anew" } else { "packs that it protects are lost" };
             errors.extend(broken.into_iter().map(|(object, text)| VerifyError {
@@ -209,12 +209,7 @@ impl Run<'_> {
     }
 
     /// Whether all packs of a group that count are intact or can be rebuilt.
-    fn members_can_be_had(
-        &self,
-        groups: &Groups,
-        stored: &StoredGroup,
-        known: &mut HashMap<PackId, bool>,
-    ) -> Result<bool, Error> {
+    fn members_can_be_had(&mut self, groups: &Groups, stored: &StoredGroup) -> Result<bool, Error> {
         for member in &stored.group.members {
             let is_damaged = self
                 .damaged
@@ -224,12 +219,7 @@ impl Run<'_> {
             if is_good || (self.knows_whom_it_hurts() && !self.used.contains(&member.pack)) {
                 continue;
             }
-            let can = match known.get(&member.pack) {
-                Some(can) => *can,
-                None => can_rebuild(self.site.parity, groups, member.pack)?,
-            };
-            known.insert(member.pack, can);
-            if !can {
+            if !self.can_rebuild(groups, member.pack)? {
                 return Ok(false);
             }
         }

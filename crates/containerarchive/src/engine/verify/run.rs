@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::sample::Selection;
 use super::{Quiet, VerifyError, VerifyLevel, VerifyOptions, VerifyReport, VerifyStats};
-use crate::base::{DomainId, Monitor, PackId, Pins, SessionId};
+use crate::base::{DomainId, Monitor, PackId, Pins, SessionId, ShardId};
 use crate::engine::scan::{
     BadPacks, Checked, Depth, FileId, FileList, Hole, LostRange, Site, SmallId, SmallObject, Standing, State,
     Walk, check_files, list_files, look_small, scan_small,
 };
 use crate::error::Error;
-use crate::repo::{LoadedManifest, Manifests, RepoError, Repository, load_manifests};
+use crate::repo::{Groups, LoadedManifest, Manifests, RepoError, Repository, can_rebuild, load_manifests};
 
 /// Looks at what seems lost, before it is believed.
 const LOOKS: usize = 2;
@@ -32,6 +32,8 @@ pub(super) struct Run<'a> {
     pub(super) holes: Vec<Hole>,
     /// Packs that snapshots need, as far as there are keys and recipes were walked.
     pub(super) used: HashSet<PackId>,
+    /// Whether packs could be rebuilt from these shards: finding out costs what a repair costs.
+    rebuildable: HashMap<(PackId, Vec<ShardId>), bool>,
     pub(super) report: VerifyReport,
 }
 
@@ -60,6 +62,7 @@ impl<'a> Run<'a> {
             manifests: Manifests::default(),
             holes: Vec::new(),
             used: HashSet::new(),
+            rebuildable: HashMap::new(),
             report,
         }
     }
@@ -167,6 +170,18 @@ impl<'a> Run<'a> {
             Ok(())
         })?;
         found.ok_or(Error::Worker)
+    }
+
+    /// Whether a pack can be rebuilt. It is tried once, unless other shards came.
+    pub(super) fn can_rebuild(&mut self, groups: &Groups, pack: PackId) -> Result<bool, Error> {
+        let shards = groups.of_pack(&pack).flat_map(|stored| stored.claims()).map(|(_, shard)| shard);
+        let key = (pack, shards.collect());
+        if let Some(can) = self.rebuildable.get(&key) {
+            return Ok(*can);
+        }
+        let can = can_rebuild(self.site.parity, groups, pack)?;
+        self.rebuildable.insert(key, can);
+        Ok(can)
     }
 
     fn walk(&mut self, repository: &Repository) -> Result<(), Error> {
