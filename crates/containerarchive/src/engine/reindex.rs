@@ -76,7 +76,7 @@ fn rebuild(
             continue;
         }
         // What no segment names may not have been made durable by who wrote it.
-        if !old.names(&id) && !repository.settle_pack(id)? {
+        if !old.names(&id) && repository.settle_pack(id)?.is_none() {
             report.unreadable_packs += 1;
             continue;
         }

@@ -6,16 +6,15 @@ use super::index::list_packs;
 use super::keyring::DomainKeys;
 use super::publish::StoredPacks;
 use super::{Groups, Index, ParityKeeper, RepoError, Repository};
-use crate::base::limits::MAX_PACK_BYTES;
 use crate::base::{Monitor, PackId, SessionId};
-use crate::crypto::blake3_256;
 use crate::format::names;
 use crate::format::pack::{HEADER_LEN, PackHeader};
-use crate::store::{Durability, StoreErrorKind};
+use crate::store::StoreErrorKind;
 
 /// Looks for packs of dead, uncommitted sessions of this domain and makes them durable, with parity. They count only once the
 /// caller publishes a segment that names them. Costs nothing without a dead session; else a listing of packs, and a look
-/// at the header of each that no segment of this domain names.
+/// at the header of each that no segment of this domain names. A pack that is damaged or cannot be read is left alone: what
+/// it has is stored again.
 ///
 /// # Errors
 /// The store failed.
@@ -65,31 +64,15 @@ fn adopt_one(
     }
     let view = match repository.view_pack(id, domain) {
         Ok(view) => view,
-        Err(error) if error.is_damage() => return Ok(()),
+        Err(error) if error.is_useless() => return Ok(()),
         Err(error) => return Err(error),
     };
-    let bytes = match repository.store.get(&names::pack(id), MAX_PACK_BYTES) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
+    // The dead session may not have come to its fsync.
+    let Some(bytes) = repository.settle_pack(id)? else { return Ok(()) };
     let class = view.header.prefix.class;
     let is_protected = groups.of_pack(&id).any(|stored| stored.missing().next().is_none());
-    let (hash, entry) = if is_protected {
-        (blake3_256(&bytes), None)
-    } else {
-        let (hash, entry) = keeper.enter(class, &bytes)?;
-        (hash, Some(entry))
-    };
-    if hash != id.0 {
-        return Ok(());
-    }
-    // The dead session may not have come to its fsync; putting what exists makes it durable.
-    match repository.store.put(&names::pack(id), &bytes, Durability::Durable) {
-        Err(error) if error.kind != StoreErrorKind::AlreadyExists => return Err(error.into()),
-        _ => {}
-    }
-    if let Some(entry) = entry {
+    if !is_protected {
+        let (_, entry) = keeper.enter(class, &bytes)?;
         entry.settle(id)?;
     }
     adopted.adopt(id, view.len, class, view.table.records());

@@ -23,6 +23,7 @@ mod segment_reader;
 mod session;
 mod session_list;
 mod settings;
+mod settle;
 mod slots;
 mod survey;
 mod verified;

@@ -5,11 +5,8 @@ use std::collections::HashSet;
 use super::objects::delete_if_there;
 use super::survey::packs_of_segment;
 use super::{RepoError, Repository};
-use crate::base::limits::MAX_PACK_BYTES;
 use crate::base::{Monitor, PackId, SegmentId};
-use crate::crypto::hash_blocks;
 use crate::format::names;
-use crate::store::{Durability, StoreErrorKind};
 
 /// The index segments of a repository.
 #[derive(Debug, Default)]
@@ -64,27 +61,5 @@ impl Repository {
     /// The store failed.
     pub fn delete_segment(&self, id: SegmentId) -> Result<(), RepoError> {
         Ok(delete_if_there(&*self.store, &names::segment(id))?)
-    }
-
-    /// Makes a pack durable whose writer may have died before its own fsync, if it is whole. Reads it.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub fn settle_pack(&self, id: PackId) -> Result<bool, RepoError> {
-        let name = names::pack(id);
-        let bytes = match self.store.get(&name, MAX_PACK_BYTES) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                let error = RepoError::from(error);
-                return if error.is_damage() { Ok(false) } else { Err(error) };
-            }
-        };
-        if hash_blocks(&bytes).0 != id.0 {
-            return Ok(false);
-        }
-        match self.store.put(&name, &bytes, Durability::Durable) {
-            Err(error) if error.kind != StoreErrorKind::AlreadyExists => Err(error.into()),
-            _ => Ok(true),
-        }
     }
 }

@@ -33,7 +33,7 @@ impl Repair<'_> {
                 Err(error) => return Err(error.into()),
             };
             // Its writer may have died before its own fsync.
-            if !self.options.dry_run && !repository.settle_pack(id)? {
+            if !self.options.dry_run && repository.settle_pack(id)?.is_none() {
                 continue;
             }
             named.push(id);

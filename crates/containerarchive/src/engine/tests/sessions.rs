@@ -9,7 +9,9 @@ use crate::engine::{IngestOptions, ingest};
 use crate::error::ErrorCode;
 use crate::format::names;
 use crate::repo::Session;
-use crate::store::{Capabilities, LocalStore, MemoryStore, ObservedStore, Store, StoreOperation};
+use crate::store::{
+    Capabilities, LocalStore, MemoryStore, ObservedStore, Store, StoreError, StoreErrorKind, StoreOperation,
+};
 
 #[test]
 fn two_concurrent_ingests_of_one_stream_both_restore() {
@@ -117,6 +119,16 @@ fn packs_of_a_killed_session_are_adopted_and_not_stored_again() {
     }
     let domain = repository.keys.domain(crate::base::DomainId::MAIN).unwrap().unwrap();
     drop(Session::register_as(dead[0], &repository, &domain, "ingest").unwrap());
+    // What a disk cannot read any more is stored again.
+    let failing = Arc::new(ObservedStore::new(Arc::new(store.fork())));
+    failing.set_before(|call| match call.operation {
+        StoreOperation::Get if call.name.ends_with(".pack") => {
+            Err(StoreError::new(StoreErrorKind::Failed, call.operation, &call.name, "unreadable sector"))
+        }
+        _ => Ok(()),
+    });
+    let stored = lab.on(Arc::<ObservedStore>::clone(&failing)).ingest(&[("a", &content)]).unwrap().manifest;
+    assert_eq!((stored.new_chunks, stored.reused_chunks), (again.new_chunks, 0));
     let adopted = lab.ingest(&[("a", &content)]).unwrap().manifest;
     assert_eq!((adopted.new_chunks, adopted.stored_size), (0, 0));
     assert_eq!(lab.restore_latest().unwrap()["a"], content);
