@@ -1,10 +1,13 @@
 //! A snapshot's items out, each byte checked before it is written.
 
-use std::collections::VecDeque;
+mod mending;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use self::mending::Elsewhere;
 use super::pipeline::{Pool, Ticket};
 use crate::base::{ChunkHash, ChunkId, Kind, Monitor, PackId, Problem, Progress};
 use crate::error::Error;
@@ -97,6 +100,7 @@ pub fn restore(
             monitor,
             spare: Vec::new(),
             mended_chunks: 0,
+            elsewhere: BTreeMap::new(),
             planning_error: None,
         };
         let items = run.items(&items, target);
@@ -181,6 +185,8 @@ struct Restore<'env> {
     /// Buffers of plaintext that was written.
     spare: Vec<Vec<u8>>,
     mended_chunks: u64,
+    /// Packs of which chunks were read from others instead.
+    elsewhere: BTreeMap<PackId, Elsewhere>,
     /// Met while a run was at hand.
     planning_error: Option<RepoError>,
 }
@@ -386,80 +392,6 @@ impl<'env> Restore<'env> {
         };
         let opened = open_run(self.repository, &mut self.opener, run, Vec::new());
         opened.error.map_or(Ok(opened.plain), Err)
-    }
-
-    /// A chunk again, or from any other pack that has it. `error` is what was wrong the first time.
-    fn mend(&mut self, place: &ChunkPlace, error: Option<RepoError>) -> Result<Vec<u8>, RepoError> {
-        let error = match error {
-            Some(error) => error,
-            None => match self.read_one(place) {
-                Ok(plain) => return Ok(plain),
-                Err(error) => error,
-            },
-        };
-        if !error.is_useless() {
-            return Err(error);
-        }
-        let id = place.record.id;
-        for other in self.index.find_elsewhere(self.repository, &id, self.monitor)? {
-            if other.view.id == place.view.id || other.record.plain_len != place.record.plain_len {
-                continue;
-            }
-            if let Ok(plain) = self.read_one(&other) {
-                self.mended_chunks += 1;
-                let text = format!("{error}; the {id} was read from pack {} instead", other.view.id);
-                self.monitor
-                    .problem(&Problem::Mended { object: names::pack(place.view.id).to_string(), text });
-                return Ok(plain);
-            }
-        }
-        if let Some(plain) = self.read_rebuilt(place)? {
-            self.mended_chunks += 1;
-            return Ok(plain);
-        }
-        Err(error)
-    }
-
-    /// A chunk from its pack as parity gives it; authenticated like any other.
-    fn read_rebuilt(&mut self, place: &ChunkPlace) -> Result<Option<Vec<u8>>, RepoError> {
-        let Some(pack) = self.index.mend_pack(self.repository, place.view.id)? else { return Ok(None) };
-        let start = usize::try_from(place.offset).unwrap_or(usize::MAX);
-        let stored = pack.bytes.get(start..).and_then(|rest| rest.get(..place.record.stored_len as usize));
-        let Some(stored) = stored else { return Ok(None) };
-        let mut plain = Vec::new();
-        let (view, record) = (&place.view, &place.record);
-        let opened = self.opener.reader.open(view, place.slot, record, &mut stored.to_vec(), &mut plain);
-        Ok(opened.is_ok().then_some(plain))
-    }
-
-    /// Tells what came from parity, and writes it back if that was asked for.
-    fn report_mended(&mut self, heal: bool) -> (Vec<MendedPack>, Vec<PackId>) {
-        let Some(mender) = self.index.mender() else { return (Vec::new(), Vec::new()) };
-        let mended = mender.mended();
-        for pack in &mended {
-            let mut text = format!(
-                "{} of its blocks were damaged or missing and were computed from parity",
-                pack.mended_blocks
-            );
-            if pack.mended_blocks == 0 && pack.lost_blocks == 0 {
-                "it is longer than it should be; only its right bytes were read".clone_into(&mut text);
-            }
-            if pack.lost_blocks > 0 {
-                text.push_str(&format!("; {} could not be", pack.lost_blocks));
-            }
-            self.monitor.problem(&Problem::Mended { object: names::pack(pack.pack).to_string(), text });
-        }
-        if !heal || mended.is_empty() {
-            return (mended, Vec::new());
-        }
-        match mender.write_back(self.repository) {
-            Ok(healed) => (mended, healed),
-            Err(error) => {
-                let text = format!("what was mended could not be written back: {error}");
-                self.monitor.problem(&Problem::Warning { text });
-                (mended, Vec::new())
-            }
-        }
     }
 }
 
