@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::base::{DomainId, Monitor, PackId, SegmentId, SessionId, ShardId};
 use crate::engine::scan::{
-    BadPacks, Checked, Depth, FileId, Site, SmallId, SmallObject, Standing, State, check_files, list_files,
-    retired_packs, scan_small,
+    BadPacks, Checked, Depth, FileId, Site, SmallId, SmallObject, Standing, State, check_files,
+    forgotten_snapshots, list_files, retired_packs, scan_small,
 };
 use crate::error::Error;
 use crate::format::pack::{HEADER_LEN, PackHeader};
@@ -26,6 +26,8 @@ pub(super) struct WholePack {
 pub(super) struct Found {
     /// Small objects that are not intact, or mean nothing any more.
     pub(super) small: Vec<SmallObject>,
+    /// Sessions that a fence ended, and of which neither a snapshot is there nor what says that there never was one.
+    pub(super) unvoided: Vec<SessionId>,
     pub(super) groups: Groups,
     pub(super) whole: BTreeMap<PackId, WholePack>,
     /// Packs that are damaged, and what is wrong.
@@ -50,11 +52,13 @@ impl Found {
     pub(super) fn read(site: &Site<'_>, threads: usize, monitor: &dyn Monitor) -> Result<Self, Error> {
         let mut small = scan_small(site, monitor)?;
         let retired = retired_packs(site, &small)?;
+        let unvoided = unvoided(site, &small)?;
         small.retain(|object| !is_fine(object));
         let files = list_files(site)?;
         let groups = Groups::load(site.parity)?;
         let mut found = Self {
             small,
+            unvoided,
             groups,
             whole: BTreeMap::new(),
             damaged: BTreeMap::new(),
@@ -129,7 +133,7 @@ impl Found {
             self.whole.insert(pack, WholePack { len: bytes.len() as u64, class, domain, session });
         }
         if site.parity.store.capabilities().is_local {
-            self.idx.entry(pack).or_insert_with(|| "of a pack that was rebuilt".to_owned());
+            self.idx.entry(pack).or_insert_with(|| "of a pack that is new".to_owned());
         }
     }
 
@@ -160,6 +164,20 @@ impl Found {
             |(id, pack): &(&PackId, &WholePack)| !segments.names(id) && !open.contains(&pack.session);
         Ok(self.whole.iter().filter(is_unnamed).map(|(id, _)| *id).collect())
     }
+}
+
+/// A fence is followed by a void unless there is a snapshot (S4). A forgotten one was there and cannot come back.
+fn unvoided(site: &Site<'_>, small: &[SmallObject]) -> Result<Vec<SessionId>, Error> {
+    let forgotten = forgotten_snapshots(site, small)?;
+    let is_known = |session: SessionId| {
+        let ids = [SmallId::Void(session), SmallId::Manifest(session), SmallId::Session(session)];
+        small.iter().any(|object| ids.contains(&object.id)) || forgotten.contains(&session)
+    };
+    let fenced = small.iter().filter_map(|object| match object.id {
+        SmallId::Fence(session) if object.is_intact() => Some(session),
+        _ => None,
+    });
+    Ok(fenced.filter(|session| !is_known(*session)).collect())
 }
 
 /// Sessions are looked at by whoever ends the dead ones.

@@ -89,8 +89,10 @@ fn with_key(
         session: maintenance.session(),
         report: RepairReport { is_dry_run: options.dry_run, ..RepairReport::default() },
     };
-    repair.end_sessions(repository, maintenance)?;
     let found = repair.run()?;
+    // After the replicas: a dead session whose manifest is lost has a snapshot all the same.
+    repair.end_sessions(repository, maintenance)?;
+    repair.voids(repository, &found)?;
     repair.retire(repository, &found)?;
     // In this order: who is not open now reads the record first (W1), and who is no longer open has its snapshot listed.
     let open = maintenance.other_sessions(repository)?;

@@ -6,12 +6,14 @@ use crate::base::limits::MAX_JSON_BYTES;
 use crate::engine::scan::{SmallId, SmallObject, Standing, State};
 use crate::error::Error;
 use crate::format::names;
-use crate::format::signed::StopKind;
-use crate::repo::{RepoError, end_session};
+use crate::repo::{RepoError, Repository, end_session};
 
 impl Repair<'_> {
     pub(super) fn small_objects(&mut self, found: &Found) -> Result<(), Error> {
-        for object in &found.small {
+        // Fences and voids last: what they say depends on which manifests are there, and replicas bring these back.
+        let is_stop = |object: &&SmallObject| matches!(object.id, SmallId::Fence(_) | SmallId::Void(_));
+        let others = found.small.iter().filter(|object| !is_stop(object));
+        for object in others.chain(found.small.iter().filter(is_stop)) {
             self.check_cancelled()?;
             let name = object.id.name();
             match (object.standing, &object.original, &object.replica) {
@@ -28,6 +30,19 @@ impl Repair<'_> {
                 }
                 (_, original, _) => self.without_copy(object, &name, original)?,
             }
+        }
+        Ok(())
+    }
+
+    /// Signs voids again that are gone: whatever was late to arrive would become a snapshot (S1).
+    pub(super) fn voids(&mut self, repository: &Repository, found: &Found) -> Result<(), Error> {
+        for session in &found.unvoided {
+            self.check_cancelled()?;
+            if !self.options.dry_run {
+                end_session(repository, *session)?;
+            }
+            let text = "it was missing: its session was ended and made no snapshot; signed again";
+            self.step(RepairKind::Session, &names::void(*session), text);
         }
         Ok(())
     }
@@ -67,9 +82,9 @@ impl Repair<'_> {
                 self.set_aside(name)?;
                 let is_snapshot =
                     self.site.parity.store.head(&names::manifest(session)).map_err(RepoError::from)?;
-                let was_fenced = repository.is_stopped(StopKind::Fence, session, self.monitor)?;
-                // A session that was fenced has withdrawn its manifest or will; one without manifest never had a snapshot.
-                let is_certain = is_snapshot.is_none() || was_fenced;
+                // A session without manifest never had a snapshot. One with a manifest may have been ended after it made
+                // it: what is damaged hides no snapshot.
+                let is_certain = is_snapshot.is_none();
                 if is_certain && !self.options.dry_run {
                     end_session(repository, session)?;
                 }

@@ -9,7 +9,9 @@ mod walk;
 pub(super) use file::{Checked, Depth, FileId};
 pub(super) use files::{BadPacks, FileList, check_files, list_files};
 pub use lost::LostRange;
-pub(super) use small::{SmallId, SmallObject, Standing, look_small, retired_packs, scan_small};
+pub(super) use small::{
+    SmallId, SmallObject, Standing, forgotten_snapshots, look_small, retired_packs, scan_small,
+};
 pub(super) use walk::{Hole, Walk};
 
 use crate::repo::{ParityStore, Repository};

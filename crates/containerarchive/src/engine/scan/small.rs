@@ -143,7 +143,7 @@ pub(crate) fn scan_small(site: &Site<'_>, monitor: &dyn Monitor) -> Result<Vec<S
     let voided = |wanted: SessionId| {
         objects.iter().any(|object| object.id == SmallId::Void(wanted) && object.original == State::Intact)
     };
-    let forgotten = forgotten(site, &objects)?;
+    let forgotten = forgotten_snapshots(site, &objects)?;
     let standing = |object: &SmallObject| match object.id {
         SmallId::Manifest(id)
             if object.original == State::Missing && (stopped(id) || forgotten.contains(&id)) =>
@@ -178,7 +178,7 @@ pub(crate) fn look_small(site: &Site<'_>, id: SmallId) -> Result<SmallObject, Er
             }
         }
         let is_fenced = look(site, SmallId::Fence(session))?.original == State::Intact;
-        if is_fenced || forgotten(site, &records)?.contains(&session) {
+        if is_fenced || forgotten_snapshots(site, &records)?.contains(&session) {
             object.standing = Standing::LeftOver;
         }
     }
@@ -304,7 +304,13 @@ fn check_with_keys(opened: &Repository, id: SmallId, bytes: &[u8]) -> Result<(),
 }
 
 /// Snapshots that intact forget records name.
-fn forgotten(site: &Site<'_>, objects: &[SmallObject]) -> Result<HashSet<SessionId>, Error> {
+///
+/// # Errors
+/// The store failed.
+pub(crate) fn forgotten_snapshots(
+    site: &Site<'_>,
+    objects: &[SmallObject],
+) -> Result<HashSet<SessionId>, Error> {
     let records = intact_records::<Forget>(site, objects)?;
     Ok(records.into_iter().flat_map(|forget| forget.snapshots).collect())
 }

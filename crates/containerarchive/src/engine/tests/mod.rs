@@ -20,6 +20,7 @@ mod secrecy;
 mod sessions;
 mod stats;
 mod status;
+mod stops;
 mod support;
 mod unneeded;
 mod verify;
