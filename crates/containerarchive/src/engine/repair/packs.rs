@@ -110,7 +110,10 @@ impl Repair<'_> {
             if !self.options.dry_run {
                 rewrite_pack_index(self.site.parity, *pack)?;
             }
-            self.step(RepairKind::PackIndex, &name, format!("{why}; written again from its pack"));
+            // That of a rebuilt pack belongs to it, like its bytes.
+            if !found.rebuilt.contains(pack) {
+                self.step(RepairKind::PackIndex, &name, format!("{why}; written again from its pack"));
+            }
         }
         Ok(())
     }

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use super::scenes::Scene;
+use super::scenes::{Scene, run_repair};
 use super::support::{Lab, noise};
 use crate::base::monitor::RecordingMonitor;
 use crate::base::{NoPins, PackId, Problem, SilentMonitor};
 use crate::crypto::BLOCK_LEN;
 use crate::engine::{
-    Filter, RestoreOptions, RestoreTarget, Selector, VerifyLevel, VerifyOptions, restore, snapshots, verify,
+    Filter, RepairKind, RestoreOptions, RestoreTarget, Selector, VerifyLevel, VerifyOptions, restore,
+    snapshots, verify,
 };
 use crate::format::names;
 use crate::format::parity_level::Parity;
 use crate::repo::{Groups, Repository, SegmentList, rebuild_pack};
-use crate::store::{MemoryStore, ObservedStore, Store, StoreOperation};
+use crate::store::{Durability, MemoryStore, ObservedStore, Store, StoreOperation};
 
 fn lab(encrypted: bool, members: u8, shards: u8, seed: u64) -> (Lab, Arc<MemoryStore>) {
     let store = Arc::new(MemoryStore::new());
@@ -195,4 +196,74 @@ fn a_verification_tries_once_whether_a_pack_can_be_rebuilt() {
         };
         assert_eq!(calls.iter().filter(is_row).count(), losses, "a row of each damaged pack");
     }
+}
+
+/// Two writers that did not know of each other stored the same; the packs that are read first are damaged all over.
+#[test]
+fn chunks_that_come_from_other_packs_are_told_in_one_line_for_each_pack() {
+    let (lab, store) = lab(true, 4, 2, 41);
+    let fork = Arc::new(store.fork());
+    let random = Lab::new(Arc::clone(&lab.store), true, 99).environment;
+    let elsewhere = Lab { environment: random, ..lab.on(Arc::<MemoryStore>::clone(&fork)) };
+    let content = noise(1, 120_000);
+    lab.ingest(&[("a", &content)]).unwrap();
+    let own = packs(&lab.open().unwrap());
+    elsewhere.ingest(&[("a", &content)]).unwrap();
+    for name in fork.names() {
+        if store.head(&name).unwrap().is_none() {
+            store.put(&name, &fork.get(&name, u64::MAX).unwrap(), Durability::Durable).unwrap();
+        }
+    }
+    let mut told = 0;
+    for damaged in
+        [own.clone(), packs(&lab.open().unwrap()).into_iter().filter(|it| !own.contains(it)).collect()]
+    {
+        let copy = Arc::new(store.fork());
+        for pack in &damaged {
+            // Header and table stay, so that the index still leads here.
+            assert!(copy.corrupt(&names::pack(*pack), |bytes| {
+                let len = bytes.len();
+                bytes[300..len / 2].iter_mut().for_each(|byte| *byte ^= 1);
+            }));
+        }
+        let lab = lab.on(Arc::<MemoryStore>::clone(&copy));
+        let monitor = RecordingMonitor::default();
+        let items = lab.restore_from(&lab.open().unwrap(), "latest", &monitor).unwrap();
+        assert!(items["a"] == content);
+        let lines: Vec<(String, String)> = monitor.problems().into_iter().filter_map(mended).collect();
+        let mut objects: Vec<&String> = lines.iter().map(|(object, _)| object).collect();
+        objects.dedup();
+        assert_eq!(objects.len(), lines.len(), "{lines:?}");
+        told += lines
+            .iter()
+            .filter(|(_, text)| text.contains("chunks were read from other packs instead"))
+            .count();
+    }
+    assert!(told > 0);
+}
+
+fn mended(problem: Problem) -> Option<(String, String)> {
+    match problem {
+        Problem::Mended { object, text } => Some((object, text)),
+        _ => None,
+    }
+}
+
+/// It is a cache, and made with the pack.
+#[test]
+fn the_index_beside_a_rebuilt_pack_is_no_damage_of_its_own() {
+    let local = crate::store::Capabilities { is_local: true, is_weak: false };
+    let store = Arc::new(MemoryStore::new().with_capabilities(local));
+    let lab = Lab::new(Arc::<MemoryStore>::clone(&store), true, 42);
+    lab.create().unwrap();
+    lab.ingest(&[("noise", &noise(1, 100_000))]).unwrap();
+    let pack = packs(&lab.open().unwrap())[0];
+    let (name, idx) = (names::pack(pack), names::idx(pack));
+    let whole = (store.get(&name, u64::MAX).unwrap(), store.get(&idx, u64::MAX).unwrap());
+    assert!(store.remove(&name) && store.remove(&idx));
+    let report = run_repair(&lab).unwrap();
+    assert_eq!((report.steps.len(), report.count(RepairKind::Pack)), (1, 1), "{report:?}");
+    assert!((store.get(&name, u64::MAX).unwrap(), store.get(&idx, u64::MAX).unwrap()) == whole);
+    assert!(store.remove(&idx));
+    assert_eq!(run_repair(&lab).unwrap().count(RepairKind::PackIndex), 1);
 }
