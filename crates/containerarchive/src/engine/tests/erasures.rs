@@ -335,6 +335,27 @@ fn random_damage_in_every_pack_is_mended_while_no_row_has_more_bad_blocks_than_s
 }
 
 #[test]
+fn a_shard_that_no_longer_says_what_it_is_still_gives_its_good_rows() {
+    let scene = Scene::new(true, (8, 2), 256, 501);
+    let (lab, store) = scene.fork();
+    let layout = scene.stored.layout();
+    let (_, shard) = scene.stored.present().next().unwrap();
+    // Cut within its last row, and a flipped bit in its front: both copies of what it says are gone.
+    assert!(store.corrupt(&names::shard(shard), |bytes| {
+        bytes.truncate(layout.row(scene.stored.group.rows - 1) as usize + 50);
+        bytes[100] ^= 1;
+    }));
+    // Two packs in one row need both shards.
+    for pack in &scene.packs()[..2] {
+        assert!(store.corrupt(&names::pack(*pack), |bytes| bytes[BLOCK_LEN + 7] ^= 4));
+    }
+    assert!(lab.restore_latest().unwrap()[ITEM] == scene.content);
+    let report = run_repair(&lab).unwrap();
+    assert!(!report.is_lossy(), "{report:?}");
+    assert_eq!(difference(&scene.whole, &bytes_of(&store)), None);
+}
+
+#[test]
 fn one_bad_block_too_many_in_a_row_loses_only_what_is_in_such_rows() {
     let scene = Scene::new(false, (8, 2), 256, 500);
     let (lab, store) = scene.fork();

@@ -22,6 +22,8 @@ pub struct StoredGroup {
     pub shards: Vec<Option<ShardId>>,
     /// More shards that say the same of the group, with numbers that others have as well. Which are right, their rows tell.
     pub surplus: Vec<(u8, ShardId)>,
+    /// Shards that no longer say what they are, if this group lacks any: the rows of one may still be good.
+    pub nameless: Vec<ShardId>,
 }
 
 impl StoredGroup {
@@ -36,6 +38,13 @@ impl StoredGroup {
             let more = self.surplus.iter().filter(move |(other, _)| *other == number);
             std::iter::once((number, id)).chain(more.copied())
         })
+    }
+
+    /// Shards that rows may be taken from, if they have the right checksum: those that claim a number, and, for a number that
+    /// none claims, all that no longer say what they are.
+    pub fn candidates(&self) -> impl Iterator<Item = (u8, ShardId)> {
+        let nameless = |number| self.nameless.iter().map(move |id| (number, *id));
+        self.claims().chain(self.missing().flat_map(nameless))
     }
 
     /// Numbers of the shards that are missing.
@@ -125,7 +134,8 @@ impl Groups {
                     let alike = found.entry(group.id).or_default();
                     let place = alike.iter().position(|stored| stored.group == group).unwrap_or_else(|| {
                         let shards = vec![None; group.shards.into()];
-                        alike.push(StoredGroup { group, shards, surplus: Vec::new() });
+                        let (surplus, nameless) = (Vec::new(), Vec::new());
+                        alike.push(StoredGroup { group, shards, surplus, nameless });
                         alike.len() - 1
                     });
                     let stored = &mut alike[place];
@@ -137,6 +147,10 @@ impl Groups {
             }
         }
         groups.groups = found.into_values().flatten().collect();
+        let nameless: Vec<ShardId> = groups.unreadable.iter().map(|(id, _)| *id).collect();
+        for stored in groups.groups.iter_mut().filter(|stored| stored.shards.contains(&None)) {
+            stored.nameless.clone_from(&nameless);
+        }
         for (place, stored) in groups.groups.iter().enumerate() {
             for member in &stored.group.members {
                 groups.of_pack.entry(member.pack).or_default().push(place);

@@ -73,7 +73,7 @@ fn len_at_hand(site: ParityStore<'_>, stored: &StoredGroup, member: &Member) -> 
     };
     let mut len = own.unwrap_or(0);
     let start = stored.layout().row(member.first_row);
-    for (_, id) in stored.claims() {
+    for (_, id) in stored.candidates() {
         let rows = site.store.head(&names::shard(id))?.map_or(0, |end| end.saturating_sub(start));
         len = len.max(rows);
     }
@@ -180,7 +180,7 @@ impl<'a> Rows<'a> {
         let mut buffer = vec![0; count * BLOCK_LEN];
         let layout = stored.layout();
         let rows_len = layout.rows_len(first_row, count as u32);
-        for (number, id) in stored.claims() {
+        for (number, id) in stored.candidates() {
             this.read_shard(
                 site,
                 number,
