@@ -112,7 +112,10 @@ fn text(report: &ParityOverview) -> String {
     }
     if let Some(margin) = report.margin() {
         text.push_str(&match margin {
-            0.. => format!("margin         {margin}: so many more packs of the worst group may be lost\n"),
+            0.. => {
+                let more = count(margin.unsigned_abs(), "more pack");
+                format!("margin         {more} of the worst group may be lost\n")
+            }
             _ => format!("margin         {margin}: more packs of a group are missing than can be rebuilt\n"),
         });
     }

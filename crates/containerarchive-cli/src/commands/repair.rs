@@ -1,5 +1,7 @@
 //! `repair`: mends what can be mended, and names what cannot.
 
+use std::collections::BTreeSet;
+
 use containerarchive::{
     ErrorCode, LostRange, RepairKind, RepairOptions, RepairReport, RepairStep, Unrepaired, repair,
     repair_without_key,
@@ -51,7 +53,7 @@ struct LostContent<'a> {
     /// The first byte that is lost, and the first one behind those.
     from: u64,
     to: u64,
-    text: &'a str,
+    error: &'a str,
 }
 
 pub(super) fn run(context: &Context<'_>, arguments: &RepairArgs) -> Outcome {
@@ -87,7 +89,9 @@ fn failure(report: &RepairReport) -> Option<Failure> {
     if !report.found_damage() {
         return None;
     }
-    let damage = report.steps.iter().filter(|step| step.kind.is_damage()).count() as u64;
+    // Of one object there may be several steps.
+    let damaged = report.steps.iter().filter(|step| step.kind.is_damage()).map(|step| &step.object);
+    let damage = damaged.collect::<BTreeSet<_>>().len() as u64;
     let (text, advice) = if report.is_dry_run {
         (format!("{} can be mended", count(damage, "damaged object")), "run it without --dry-run")
     } else {
@@ -129,7 +133,7 @@ fn lost_content(lost: &LostRange) -> LostContent<'_> {
         item: &lost.item,
         from: lost.from,
         to: lost.to,
-        text: &lost.text,
+        error: &lost.text,
     }
 }
 
@@ -174,6 +178,6 @@ fn list(text: &mut String, mut lines: impl Iterator<Item = String>) {
     }
     let more = lines.count();
     if more > 0 {
-        text.push_str(&format!("and {more} more such lines; --json has all\n"));
+        text.push_str(&format!("and {}; --json has all\n", count(more as u64, "more such line")));
     }
 }

@@ -32,6 +32,8 @@ struct Content<'a> {
     unprotected_packs: u64,
     /// Since when every pack was read and compared with its checksums; null if some never were.
     verified_at: Option<String>,
+    /// Errors that the worst of these verifications found; null if there was none.
+    verified_errors: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -217,6 +219,7 @@ fn content(report: &StatusReport, max_age_ms: Option<u64>, ok: bool) -> Content<
         parity_margin: report.parity.margin(),
         unprotected_packs: report.parity.unprotected_packs,
         verified_at: report.verified_at.map(|time| time.to_string()),
+        verified_errors: report.verified_errors,
     }
 }
 
@@ -263,9 +266,10 @@ fn protection(report: &StatusReport) -> String {
         None => text.push_str("parity     off: damage is noticed and cannot be mended\n"),
         Some(margin @ 0..) => {
             text.push_str(&format!(
-                "parity     {margin} more packs of the worst group may be lost ({}, {} packs)\n",
+                "parity     {} of the worst group may be lost ({}, {})\n",
+                count(margin.unsigned_abs(), "more pack"),
                 parity.level,
-                parity.protected_packs + parity.unprotected_packs
+                count(parity.protected_packs + parity.unprotected_packs, "pack")
             ));
         }
         Some(_) => text.push_str(
@@ -282,6 +286,12 @@ fn protection(report: &StatusReport) -> String {
             age(u64::try_from(report.now.0.saturating_sub(time.0)).unwrap_or(0))
         ),
     });
+    if let Some(errors @ 1..) = report.verified_errors {
+        text.push_str(&format!(
+            "           {} found then: 'containerarchive repair', and verify again\n",
+            count(errors, "error")
+        ));
+    }
     text
 }
 
@@ -415,6 +425,7 @@ mod tests {
             sessions: Vec::new(),
             parity,
             verified_at: None,
+            verified_errors: None,
         }
     }
 

@@ -47,6 +47,31 @@ fn a_stale_series_is_named_with_its_age_and_the_document_is_whole() {
     assert!(verified.is_string(), "{verified}");
 }
 
+/// It did read everything, and is not to be taken for one that found nothing.
+#[test]
+fn a_verification_that_found_damage_is_told_with_its_errors_until_a_later_one_finds_none() {
+    let lab = Lab::encrypted();
+    lab.run(["parity", "set", "20+1"]).succeeded();
+    lab.pipe(&[7; 100_000], ["ingest", "-"]).succeeded();
+    let status = || lab.run(["status", "--json"]).succeeded().json()["verifiedErrors"].clone();
+    assert_eq!(status(), Value::Null);
+    let is_pack = |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension == "pack");
+    let files = |folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let pack = lab.objects("packs/data").into_iter().flat_map(files).find(is_pack).unwrap();
+    let mut bytes = std::fs::read(&pack).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&pack, bytes).unwrap();
+    lab.run(["verify"]).failed(13, "1 error");
+    assert_eq!(status(), json!(1));
+    let text = lab.run(["status"]).succeeded();
+    assert!(text.text().contains("1 error found then"), "{}", text.text());
+    assert!(text.text().contains("1 more pack of the worst group may be lost"), "{}", text.text());
+    lab.run(["repair"]).failed(13, "1 damaged object mended");
+    lab.run(["verify"]).succeeded();
+    assert_eq!(status(), json!(0));
+    assert!(!lab.run(["status"]).succeeded().text().contains("found then"));
+}
+
 #[test]
 fn a_missing_manifest_is_damage_whatever_the_ages() {
     let lab = Lab::encrypted();

@@ -116,6 +116,7 @@ impl Snapshots {
             let hint = match (self.found.snapshots.len(), self.matching(filter).count()) {
                 (0, _) => ": the repository has no snapshots yet".to_owned(),
                 (all, 0) => format!(": none of the {all} snapshots {}", self.lacking(filter)),
+                (_, 1) => ": only 1 matches".to_owned(),
                 (_, matching) => format!(": only {matching} match"),
             };
             Error::NoSnapshot { wanted: selector.text(), hint }

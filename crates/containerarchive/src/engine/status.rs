@@ -73,6 +73,8 @@ pub struct StatusReport {
     pub parity: ParityOverview,
     /// Since when every pack was read and compared with its checksums; `None` if some never were.
     pub verified_at: Option<Timestamp>,
+    /// Errors that the worst of those verifications found. `None`: there was no verification.
+    pub verified_errors: Option<u64>,
 }
 
 impl StatusReport {
@@ -112,8 +114,10 @@ pub fn status(
     let judge = |((series, domain), members)| judge(series, domain, members, now, options.max_age_ms);
     let series = members.into_iter().filter_map(judge).collect();
     let parity = repository.parity_overview()?;
-    let verified_at = Coverage::load(repository, monitor)?.oldest(VerifiedLevel::Standard);
-    Ok(StatusReport { now, series, damaged: found.damaged, sessions, parity, verified_at })
+    let coverage = Coverage::load(repository, monitor)?;
+    let verified_at = coverage.oldest(VerifiedLevel::Standard);
+    let verified_errors = coverage.damaged(VerifiedLevel::Standard);
+    Ok(StatusReport { now, series, damaged: found.damaged, sessions, parity, verified_at, verified_errors })
 }
 
 /// The time that a snapshot's age counts from.

@@ -76,7 +76,7 @@ pub struct Verified {
     pub range: std::ops::RangeInclusive<u64>,
     /// Packs that were read.
     pub packs: u64,
-    /// Packs and shards that were missing or damaged.
+    /// Errors that were found.
     pub damaged: u64,
 }
 

@@ -71,6 +71,17 @@ impl Coverage {
         self.parts(level, Timestamp(i64::MAX)).values().copied().min().flatten()
     }
 
+    /// Errors of the worst of the runs that read last what they read; `None`: there was no run.
+    #[must_use]
+    pub fn damaged(&self, level: VerifiedLevel) -> Option<u64> {
+        let records = self.records.iter().map(|(_, record)| record);
+        let deep: Vec<&Verified> = records.filter(|record| record.level >= level).collect();
+        let counts = |(at, record): &(usize, &&Verified)| {
+            !is_covered(&record.range, deep[at + 1..].iter().map(|newer| &newer.range))
+        };
+        deep.iter().enumerate().filter(counts).map(|(_, record)| record.damaged).max()
+    }
+
     /// The beginnings of the parts of the id space, each with when it was read last before `now`.
     fn parts(&self, level: VerifiedLevel, now: Timestamp) -> BTreeMap<u64, Option<Timestamp>> {
         let mut parts = BTreeMap::from([(0, None)]);
@@ -158,7 +169,8 @@ impl Coverage {
         let this = Self::new(self.records);
         for (at, (id, record)) in this.records.iter().enumerate() {
             let newer = this.records[at + 1..].iter().map(|(_, record)| record);
-            if is_covered(record, newer) {
+            let newer = newer.filter(|newer| newer.level >= record.level).map(|newer| &newer.range);
+            if is_covered(&record.range, newer) {
                 delete_replicated(&*repository.store, &names::record(Verified::KIND, *id))?;
             }
         }
@@ -166,17 +178,19 @@ impl Coverage {
     }
 }
 
-/// Whether newer records of at least the same level cover all that a record does.
-fn is_covered<'a>(record: &Verified, newer: impl Iterator<Item = &'a Verified>) -> bool {
-    let mut ranges: Vec<&RangeInclusive<u64>> =
-        newer.filter(|newer| newer.level >= record.level).map(|newer| &newer.range).collect();
+/// Whether other ranges together cover all of one.
+fn is_covered<'a>(
+    covered: &RangeInclusive<u64>,
+    ranges: impl Iterator<Item = &'a RangeInclusive<u64>>,
+) -> bool {
+    let mut ranges: Vec<&RangeInclusive<u64>> = ranges.collect();
     ranges.sort_unstable_by_key(|range| *range.start());
-    let mut start = *record.range.start();
+    let mut start = *covered.start();
     for range in ranges {
         if *range.start() > start {
             return false;
         }
-        if *range.end() >= *record.range.end() {
+        if *range.end() >= *covered.end() {
             return true;
         }
         start = start.max(range.end() + 1);
@@ -248,13 +262,29 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_covered_only_by_newer_ones_of_at_least_its_level_together() {
+    fn a_range_is_covered_only_by_others_together_without_a_gap() {
+        let covered = |others: &[RangeInclusive<u64>]| is_covered(&(10..=20), others.iter());
+        assert!(covered(&[15..=30, 0..=14]));
+        assert!(!covered(&[16..=30, 0..=14]));
+        assert!(covered(&[0..=u64::MAX]));
+    }
+
+    #[test]
+    fn errors_count_until_everything_that_their_run_read_was_read_again() {
         use VerifiedLevel::{Full, Standard};
-        let (_, old) = record(1, Full, 10..=20);
-        let covered = |newer: &[(RecordId, Verified)]| is_covered(&old, newer.iter().map(|(_, it)| it));
-        assert!(covered(&[record(2, Full, 15..=30), record(3, Full, 0..=14)]));
-        assert!(!covered(&[record(2, Full, 16..=30), record(3, Full, 0..=14)]));
-        assert!(!covered(&[record(2, Standard, 0..=u64::MAX)]));
+        let damaged = |created, level, range, damaged| {
+            let (id, record) = record(created, level, range);
+            (id, Verified { damaged, ..record })
+        };
+        let half = 1 << 63;
+        let mut records = vec![damaged(1, Full, 0..=u64::MAX, 3)];
+        assert_eq!(Coverage::new(Vec::new()).damaged(Standard), None);
+        assert_eq!(Coverage::new(records.clone()).damaged(Standard), Some(3));
+        records.push(damaged(2, Standard, 0..=half, 0));
+        assert_eq!(Coverage::new(records.clone()).damaged(Standard), Some(3));
+        records.push(damaged(3, Standard, half..=u64::MAX, 1));
+        assert_eq!(Coverage::new(records.clone()).damaged(Standard), Some(1));
+        assert_eq!(Coverage::new(records).damaged(Full), Some(3));
     }
 
     #[test]

@@ -166,8 +166,7 @@ fn remember(
     report: &VerifyReport,
     monitor: &dyn Monitor,
 ) -> Result<(), Error> {
-    let damaged = report.errors.iter().filter(|error| error.object.starts_with("packs/")).count() as u64;
-    match selection.remember(repository, report.stats.packs_checked, damaged) {
+    match selection.remember(repository, report.stats.packs_checked, report.errors.len() as u64) {
         Ok(()) => Ok(()),
         // What was found out must not be lost because it cannot be remembered.
         Err(RepoError::Store(error)) => {
