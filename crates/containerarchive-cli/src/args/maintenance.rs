@@ -37,7 +37,8 @@ exit code 11: try again.
 
 Everything is read first. Then packs are rebuilt from parity, parity from packs, config, keys, snapshots and records \
 from their replicas, the index from the packs; dead sessions are ended. What was replaced stays in quarantine until a \
-second reading finds nothing damaged. What cannot be mended is told by snapshot, item and bytes.
+second reading finds nothing damaged. What cannot be mended is told by snapshot, item and bytes. A damaged pack that \
+cannot be rebuilt is removed once every snapshot can do without it and no other session is open.
 
 The exit code is 0 if nothing was damaged, 13 if all damage was mended (with --dry-run: can be mended), 14 if something \
 is lost: then put the packs that it names back from a second copy, under the same names, and repair again; or ingest the \

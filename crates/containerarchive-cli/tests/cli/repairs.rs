@@ -67,7 +67,10 @@ fn a_repair_that_cannot_mend_all_names_snapshot_item_and_bytes_and_exits_14() {
         assert_eq!(document["ok"], false);
         let lost = document["lost"].as_array().unwrap();
         assert!(lost.iter().all(|lost| lost["snapshot"] == snapshot && lost["item"] == "content"));
-        assert!(lost.iter().all(|lost| lost["error"].is_string() && lost["text"].is_null()), "as verify has it");
+        assert!(
+            lost.iter().all(|lost| lost["error"].is_string() && lost["text"].is_null()),
+            "as verify has it"
+        );
         assert_eq!((&lost[0]["from"], &lost[lost.len() - 1]["to"]), (&0.into(), &content.len().into()));
         lab.run(["repair"]).failed(LOST, "cannot be restored");
         lab.run(["repair", "--no-key"]).failed(LOST, "could not be mended");

@@ -23,6 +23,8 @@ pub enum RepairKind {
     Protect,
     /// A dead session was ended.
     Session,
+    /// A void that was missing was signed again.
+    Void,
     /// A damaged pack that cannot be rebuilt was retired, so that no new snapshot refers to it.
     Retire,
     /// A retired pack that cannot be rebuilt was set aside, because no snapshot needs it.
@@ -43,6 +45,7 @@ impl RepairKind {
             Self::Index => "index",
             Self::Protect => "protect",
             Self::Session => "session",
+            Self::Void => "void",
             Self::Retire => "retire",
             Self::Unneeded => "unneeded",
         }
@@ -51,7 +54,7 @@ impl RepairKind {
     /// Whether there was damage. The others are what interrupted sessions leave.
     #[must_use]
     pub fn is_damage(self) -> bool {
-        !matches!(self, Self::Protect | Self::Session | Self::LeftOver)
+        !matches!(self, Self::Protect | Self::Session | Self::Void | Self::LeftOver)
     }
 }
 

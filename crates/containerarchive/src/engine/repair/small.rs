@@ -42,7 +42,7 @@ impl Repair<'_> {
                 end_session(repository, *session)?;
             }
             let text = "it was missing: its session was ended and made no snapshot; signed again";
-            self.step(RepairKind::Session, &names::void(*session), text);
+            self.step(RepairKind::Void, &names::void(*session), text);
         }
         Ok(())
     }
