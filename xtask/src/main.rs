@@ -23,7 +23,7 @@ usage: cargo xtask <task>
   tidy                           check the walls between rooms, forbidden calls, sizes, manifests, texts
   bench [--peers] [--profile] [--runs N] [--work DIR] [--out FILE] FILE[,NEXT]…
                                  measure the release build: ingest FILE, then NEXT (a later version; else FILE again),
-                                 restore, and what the machine could do at best; write docs/BENCHMARKS.md
+                                 restore, verify, and what the machine could do at best; write docs/BENCHMARKS.md
                                  --peers     also restic, rustic, borg, bupstash, those that are on the PATH
                                  --profile   where the processor's time goes, if perf is installed
                                  --runs      how often; medians are shown [default: 3]

@@ -1,6 +1,7 @@
 //! Files as the measurements need them. Nothing here takes more memory than two buffers: see
 //! [`super::process::Usage`].
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -33,15 +34,61 @@ pub(crate) fn are_equal(one: &Path, other: &Path) -> io::Result<bool> {
     }
 }
 
-/// Bytes of all files below a folder.
-pub(crate) fn total_bytes(folder: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
+/// Lengths of the files of a repository, in bytes. Those of one kind are told by the extension, which is the engine's own:
+/// of a peer's repository only `all` says something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub(crate) all: u64,
+    pub(crate) packs: u64,
+    pub(crate) shards: u64,
+    pub(crate) segments: u64,
+}
+
+impl Sizes {
+    /// Of all files below a folder.
+    ///
+    /// # Errors
+    /// A folder or a file in it cannot be looked at.
+    pub(crate) fn of(folder: &Path) -> io::Result<Self> {
+        let mut sizes = Self::default();
+        walk(folder, &mut |path, bytes| {
+            sizes.all += bytes;
+            match path.extension().and_then(OsStr::to_str) {
+                Some("pack") => sizes.packs += bytes,
+                Some("par") => sizes.shards += bytes,
+                Some("seg") => sizes.segments += bytes,
+                _ => {}
+            }
+        })?;
+        Ok(sizes)
+    }
+
+    /// How much more that is than before; nothing where it is less.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            all: self.all.saturating_sub(before.all),
+            packs: self.packs.saturating_sub(before.packs),
+            shards: self.shards.saturating_sub(before.shards),
+            segments: self.segments.saturating_sub(before.segments),
+        }
+    }
+}
+
+/// Calls `each` with the path and the length of every file below a folder.
+///
+/// # Errors
+/// A folder or a file in it cannot be looked at.
+pub(crate) fn walk(folder: &Path, each: &mut impl FnMut(&Path, u64)) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let metadata = entry.metadata()?;
-        bytes += if metadata.is_dir() { total_bytes(&entry.path())? } else { metadata.len() };
+        if metadata.is_dir() {
+            walk(&entry.path(), each)?;
+        } else {
+            each(&entry.path(), metadata.len());
+        }
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// Reads until the buffer is full or the file ends.
@@ -82,11 +129,15 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_all_folders_are_added_up() {
+    fn bytes_of_all_folders_are_added_up_by_kind() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("inner")).unwrap();
-        std::fs::write(folder.path().join("inner/a"), [0; 10]).unwrap();
-        std::fs::write(folder.path().join("b"), [0; 5]).unwrap();
-        assert_eq!(total_bytes(folder.path()).unwrap(), 15);
+        for (name, bytes) in [("inner/a.pack", 10), ("inner/a.idx", 1), ("b.par", 5), ("c.seg", 3)] {
+            std::fs::write(folder.path().join(name), vec![0; bytes]).unwrap();
+        }
+        let sizes = Sizes::of(folder.path()).unwrap();
+        assert_eq!(sizes, Sizes { all: 19, packs: 10, shards: 5, segments: 3 });
+        let before = Sizes { all: 15, packs: 11, shards: 0, segments: 1 };
+        assert_eq!(sizes.since(before), Sizes { all: 4, packs: 0, shards: 5, segments: 2 });
     }
 }

@@ -25,6 +25,7 @@ const GROUPS: &[(&[&str], &str)] = &[
     (&["zstd_decompress", "huf_decompress", "decompress", "dtable"], "zstd, decompression"),
     (&["zstd", "huf_", "hist_", "fse_", "xxh"], "zstd, compression"),
     (&["::chunk::"], "cut"),
+    (&["::parity::"], "parity"),
     (&["memmove", "memcpy", "memset"], "memory copies"),
 ];
 const KERNEL_COPIES: &[&str] = &["copy_to_iter", "copy_from_iter", "copy_folio", "copy_user", "copy_page"];
@@ -47,6 +48,10 @@ pub(crate) fn run(tool: &Tool, work: &Work, folder: &Path) -> Result<Vec<(Step, 
         let (command, input, output) = match step {
             Step::First | Step::Second => (tool.ingest(folder, ""), Some(source.as_path()), None),
             Step::Restore => (tool.restore(folder, ""), None, Some(restored.as_path())),
+            Step::Verify => match tool.verify(folder) {
+                Some(command) => (command, None, None),
+                None => continue,
+            },
         };
         process::run(&mut under_perf(&command, &data), input, output, &log)?;
         found.push((step, read(&data)?));

@@ -1,5 +1,6 @@
 //! The least that an operation can take on this machine, from its necessary primitives.
 
+use super::files::Sizes;
 use super::primitives::Primitives;
 
 /// One in so many new data chunks is opened again after sealing (the library's `repo/pack_writer.rs`).
@@ -8,17 +9,22 @@ const CHECKED_SHARE: f64 = 1.0 / 16.0;
 /// The formulas, as they stand in the report.
 pub(crate) const FORMULAS: &str = "\
 B = plain bytes of the file; N = those in chunks that were new, B × new chunks ÷ all chunks; A = bytes added to the \
-repository; each divided by the rate of its primitive on one core:
+repository, P = those of them that are packs, without parity shards and index; each divided by the rate of its primitive \
+on one core:
 
-- ingest: read B + cut B + HMAC-SHA-256 B + compress N + seal A + BLAKE3 A + write A to the page cache; and, as one \
-new chunk in 16 is opened again after sealing, (open A + decompress N + HMAC-SHA-256 N) ÷ 16
-- restore: read S + open S + decompress B + HMAC-SHA-256 B + write B to the page cache, where S = B × A ÷ N of the \
-first ingest: the stored bytes of these plain bytes
+- ingest: read B + cut B + HMAC-SHA-256 B + compress N + seal P + parity P (the rate of blocks of 16 MiB) + BLAKE3 A + \
+write A to the page cache; and, as one new chunk in 16 is opened again after sealing, (open P + decompress N + \
+HMAC-SHA-256 N) ÷ 16
+- restore: read S + open S + decompress B + HMAC-SHA-256 B + write B to the page cache, where S = B × P ÷ N of the \
+first ingest: the packs' bytes that hold these plain bytes
+- verify full: read V + BLAKE3 V + open W + decompress M + HMAC-SHA-256 M, where W = bytes of all packs, V = those of \
+packs, parity shards and index segments, M = the N of both ingests together: each file is read once, each chunk opened \
+once, and nothing is written
 
 The sum divided by the number of cores, and the time that a passphrase takes (Argon2id, once for each command, on all \
 cores), are the processor's least time. An ingest is acknowledged when A is on the disk; when A ÷ the disk's speed with \
 fsync is longer than the processor's time, that is the least time. A restore goes to a file in the page cache and waits \
-for no disk, for every tool. The share of the roofline is the least time ÷ the time that it took.";
+for no disk, for every tool; what is verified is in the page cache. The share of the roofline is the least time ÷ the time that it took.";
 
 /// Bytes that pass one primitive.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,15 +52,15 @@ pub(crate) struct Roofline {
 }
 
 impl Roofline {
-    /// Of an ingest of `plain_bytes`, of which a share from 0 to 1 was new, and which added `added_bytes`.
+    /// Of an ingest of `plain_bytes`, of which a share from 0 to 1 was new, and of what it added.
     pub(crate) fn of_ingest(
         rates: &Primitives,
         cores: usize,
         plain_bytes: u64,
         new_share: f64,
-        added_bytes: u64,
+        added: Sizes,
     ) -> Self {
-        let (plain, added) = (plain_bytes as f64, added_bytes as f64);
+        let (plain, added, packs) = (plain_bytes as f64, added.all as f64, added.packs as f64);
         let new = plain * new_share;
         let term = |name, bytes, rate| Term { name, bytes, rate };
         let terms = vec![
@@ -62,10 +68,11 @@ impl Roofline {
             term("cut", plain, rates.cut),
             term("chunk id", plain, rates.hmac_sha256),
             term("compress", new, rates.compress),
-            term("seal", added, rates.seal),
+            term("seal", packs, rates.seal),
+            term("parity", packs, rates.parity_pack),
             term("BLAKE3", added, rates.blake3),
             term("write", added, rates.write),
-            term("open again", added * CHECKED_SHARE, rates.open),
+            term("open again", packs * CHECKED_SHARE, rates.open),
             term("decompress again", new * CHECKED_SHARE, rates.decompress),
             term("chunk id again", new * CHECKED_SHARE, rates.hmac_sha256),
         ];
@@ -82,6 +89,20 @@ impl Roofline {
             term("decompress", plain, rates.decompress),
             term("chunk id", plain, rates.hmac_sha256),
             term("write", plain, rates.write),
+        ];
+        Self { terms, key_s: rates.key_s, cores, disk_s: 0.0 }
+    }
+
+    /// Of verifying all that is `stored`, which holds `plain_bytes` of different content.
+    pub(crate) fn of_verify(rates: &Primitives, cores: usize, plain_bytes: f64, stored: Sizes) -> Self {
+        let read = (stored.packs + stored.shards + stored.segments) as f64;
+        let term = |name, bytes, rate| Term { name, bytes, rate };
+        let terms = vec![
+            term("read", read, rates.read),
+            term("BLAKE3", read, rates.blake3),
+            term("open", stored.packs as f64, rates.open),
+            term("decompress", plain_bytes, rates.decompress),
+            term("chunk id", plain_bytes, rates.hmac_sha256),
         ];
         Self { terms, key_s: rates.key_s, cores, disk_s: 0.0 }
     }
@@ -139,11 +160,14 @@ pub(crate) mod tests {
         (found - expected).abs() < 1e-9
     }
 
+    /// 200 MB, of which 10 MB are parity shards.
+    const ADDED: Sizes = Sizes { all: 200_000_000, packs: 190_000_000, shards: 10_000_000, segments: 0 };
+
     #[test]
     fn a_first_ingest_needs_the_sum_of_its_primitives_over_all_cores() {
-        let roofline = Roofline::of_ingest(&rates(), 2, 1_000_000_000, 1.0, 200_000_000);
-        let once = 0.2 + 0.5 + 0.5 + 2.0 + 0.02 + 0.04 + 0.08;
-        let again = (0.02 + 1.0 + 0.5) / 16.0;
+        let roofline = Roofline::of_ingest(&rates(), 2, 1_000_000_000, 1.0, ADDED);
+        let once = 0.2 + 0.5 + 0.5 + 2.0 + 0.019 + 0.019 + 0.04 + 0.08;
+        let again = (0.019 + 1.0 + 0.5) / 16.0;
         assert!(is_near(roofline.core_s(), once + again), "{}", roofline.core_s());
         assert!(is_near(roofline.processor_s(), 0.1 + (once + again) / 2.0));
         assert!(is_near(roofline.disk_s, 0.4));
@@ -152,7 +176,7 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_known_is_read_cut_and_hashed_only() {
-        let roofline = Roofline::of_ingest(&rates(), 2, 1_000_000_000, 0.0, 0);
+        let roofline = Roofline::of_ingest(&rates(), 2, 1_000_000_000, 0.0, Sizes::default());
         assert!(is_near(roofline.core_s(), 1.2));
         assert!(is_near(roofline.disk_s, 0.0));
     }
@@ -160,9 +184,17 @@ pub(crate) mod tests {
     #[test]
     fn a_slow_disk_is_the_roof() {
         let slow = Primitives { disk: 0.05e9, ..rates() };
-        let roofline = Roofline::of_ingest(&slow, 2, 1_000_000_000, 1.0, 200_000_000);
+        let roofline = Roofline::of_ingest(&slow, 2, 1_000_000_000, 1.0, ADDED);
         assert!(is_near(roofline.least_s(), 4.0));
         assert!(is_near(roofline.share(5.0), 0.8));
+    }
+
+    #[test]
+    fn verifying_reads_and_hashes_all_files_and_opens_the_packs_once() {
+        let stored = Sizes { all: 252_000_000, packs: 200_000_000, shards: 40_000_000, segments: 10_000_000 };
+        let roofline = Roofline::of_verify(&rates(), 2, 1_000_000_000.0, stored);
+        assert!(is_near(roofline.core_s(), 0.05 + 0.05 + 0.02 + 1.0 + 0.5), "{}", roofline.core_s());
+        assert!(is_near(roofline.least_s(), 0.1 + roofline.core_s() / 2.0));
     }
 
     #[test]

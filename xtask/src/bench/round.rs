@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files;
+use super::files::{self, Sizes};
 use super::options::Work;
 use super::process::{self, Usage};
 use super::samples::{Sample, Step};
@@ -12,7 +12,7 @@ use super::tool::{OWN_SHOW, REPOSITORY, Tool};
 struct Player<'a> {
     tool: &'a Tool,
     folder: PathBuf,
-    stored_bytes: u64,
+    stored: Sizes,
 }
 
 /// What a step found.
@@ -43,7 +43,7 @@ pub(crate) fn run(
         let tool = &tools[(first + at) % tools.len()];
         let folder = folder.join(tool.commands.name);
         std::fs::create_dir(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
-        players.push(Player { tool, folder, stored_bytes: 0 });
+        players.push(Player { tool, folder, stored: Sizes::default() });
     }
     players.retain_mut(|player| {
         let done = prepare(player);
@@ -53,6 +53,9 @@ pub(crate) fn run(
         let source = if step == Step::First { &work.file } else { work.second() };
         let mut failed = Vec::new();
         for (at, player) in players.iter_mut().enumerate() {
+            if step == Step::Verify && player.tool.commands.verify.is_empty() {
+                continue;
+            }
             files::warm(source).map_err(|error| format!("cannot read {}: {error}", source.display()))?;
             settle();
             match measure(player, step, source) {
@@ -81,7 +84,7 @@ fn prepare(player: &mut Player<'_>) -> Result<(), String> {
     for mut command in player.tool.prepare(&player.folder) {
         process::run(&mut command, None, None, &player.log())?;
     }
-    player.stored_bytes = player.repository_bytes()?;
+    player.stored = player.repository()?;
     Ok(())
 }
 
@@ -91,13 +94,15 @@ fn measure(player: &mut Player<'_>, step: Step, source: &Path) -> Result<(Sample
         Step::First => player.ingest("first", source)?,
         Step::Second => player.ingest("second", source)?,
         Step::Restore => player.restore(source)?,
+        Step::Verify => player.verify()?,
     };
-    let stored_bytes = player.repository_bytes()?;
-    let added_bytes = stored_bytes.saturating_sub(player.stored_bytes);
-    player.stored_bytes = stored_bytes;
+    let stored = player.repository()?;
+    let added = stored.since(player.stored);
+    player.stored = stored;
     let is_own = player.tool.commands.name == super::tool::OWN.name;
-    let new_share = if is_own && step != Step::Restore { Some(player.new_share()?) } else { None };
-    Ok((Sample { usage, stored_bytes, added_bytes }, new_share))
+    let is_ingest = matches!(step, Step::First | Step::Second);
+    let new_share = if is_own && is_ingest { Some(player.new_share()?) } else { None };
+    Ok((Sample { usage, stored, added }, new_share))
 }
 
 impl Player<'_> {
@@ -116,10 +121,14 @@ impl Player<'_> {
         is_equal.then_some(usage).ok_or_else(|| "what it restored is not what was stored".to_owned())
     }
 
-    fn repository_bytes(&self) -> Result<u64, String> {
+    fn verify(&self) -> Result<Usage, String> {
+        let mut command = self.tool.verify(&self.folder).ok_or("it has no command that verifies")?;
+        process::run(&mut command, None, None, &self.log())
+    }
+
+    fn repository(&self) -> Result<Sizes, String> {
         let folder = self.folder.join(REPOSITORY);
-        files::total_bytes(&folder)
-            .map_err(|error| format!("cannot look through {}: {error}", folder.display()))
+        Sizes::of(&folder).map_err(|error| format!("cannot look through {}: {error}", folder.display()))
     }
 
     fn new_share(&self) -> Result<f64, String> {
@@ -172,6 +181,7 @@ mod tests {
         prepare: &[&["-c", "mkdir repo"]],
         ingest: &["-c", "cat > repo/{snapshot}"],
         restore: &["-c", "cat repo/{snapshot}"],
+        verify: &["-c", "test -s repo/first"],
     };
 
     /// What the tools did in one run over two versions of a file.
@@ -214,9 +224,9 @@ mod tests {
         assert_eq!(order, expected);
         let bytes = |at: usize| {
             let sample = events[at].2.as_ref().unwrap();
-            (sample.stored_bytes, sample.added_bytes)
+            (sample.stored.all, sample.added.all)
         };
-        assert_eq!((bytes(0), bytes(2), bytes(4)), ((3, 3), (10, 7), (10, 0)));
+        assert_eq!((bytes(0), bytes(2), bytes(4), bytes(6)), ((3, 3), (10, 7), (10, 0), (10, 0)));
     }
 
     #[test]
@@ -244,6 +254,15 @@ mod tests {
         assert!(
             matches!(&of("rootless")[..], [(_, Step::First, Err(why))] if why.contains("exit status: 4"))
         );
-        assert_eq!(of("plain").len(), 3);
+        assert_eq!(of("plain").len(), 4);
+    }
+
+    #[test]
+    fn a_tool_that_cannot_verify_does_the_other_steps() {
+        static TRUSTING: Commands = Commands { name: "trusting", verify: &[], ..PLAIN };
+        let events = events(&[&TRUSTING, &PLAIN], 0);
+        let of = |name: &str| events.iter().filter(|(tool, ..)| *tool == name).collect::<Vec<_>>();
+        assert!(of("trusting").iter().all(|(_, step, result)| *step != Step::Verify && result.is_ok()));
+        assert_eq!((of("trusting").len(), of("plain").len()), (3, 4));
     }
 }

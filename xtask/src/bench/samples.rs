@@ -1,5 +1,6 @@
 //! What was measured, step by step, and the middle of it.
 
+use super::files::Sizes;
 use super::process::Usage;
 
 /// What each tool does, in this order.
@@ -11,11 +12,13 @@ pub(crate) enum Step {
     Second,
     /// What came second, into a file.
     Restore,
+    /// All that is stored is read, opened and compared with its hashes.
+    Verify,
 }
 
 impl Step {
     /// In order.
-    pub(crate) const ALL: [Self; 3] = [Self::First, Self::Second, Self::Restore];
+    pub(crate) const ALL: [Self; 4] = [Self::First, Self::Second, Self::Restore, Self::Verify];
 
     /// In a table.
     pub(crate) fn name(self) -> &'static str {
@@ -23,6 +26,7 @@ impl Step {
             Self::First => "first ingest",
             Self::Second => "second ingest",
             Self::Restore => "restore",
+            Self::Verify => "verify full",
         }
     }
 }
@@ -31,10 +35,10 @@ impl Step {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Sample {
     pub(crate) usage: Usage,
-    /// All files of the repository after it.
-    pub(crate) stored_bytes: u64,
+    /// The repository after it.
+    pub(crate) stored: Sizes,
     /// How much more that is than before.
-    pub(crate) added_bytes: u64,
+    pub(crate) added: Sizes,
 }
 
 /// Samples of one step of one tool, one for each run.
@@ -62,15 +66,39 @@ impl Series {
         self.median(|sample| sample.usage.wall_s)
     }
 
-    /// Median of the bytes added, rounded.
-    pub(crate) fn added_bytes(&self) -> u64 {
-        self.median(|sample| sample.added_bytes as f64).round() as u64
+    /// Median of a number of bytes, rounded.
+    pub(crate) fn bytes(&self, number: impl Fn(&Sample) -> u64) -> u64 {
+        self.median(|sample| number(sample) as f64).round() as u64
+    }
+
+    /// Medians of what was added.
+    pub(crate) fn added(&self) -> Sizes {
+        self.sizes(|sample| sample.added)
+    }
+
+    /// Medians of what the repository had.
+    pub(crate) fn stored(&self) -> Sizes {
+        self.sizes(|sample| sample.stored)
+    }
+
+    fn sizes(&self, of: impl Fn(&Sample) -> Sizes) -> Sizes {
+        Sizes {
+            all: self.bytes(|sample| of(sample).all),
+            packs: self.bytes(|sample| of(sample).packs),
+            shards: self.bytes(|sample| of(sample).shards),
+            segments: self.bytes(|sample| of(sample).segments),
+        }
+    }
+
+    /// The least and the largest of a number.
+    pub(crate) fn range(&self, number: impl Fn(&Sample) -> f64) -> (f64, f64) {
+        let numbers = || self.samples.iter().map(&number);
+        (numbers().fold(f64::INFINITY, f64::min), numbers().fold(f64::NEG_INFINITY, f64::max))
     }
 
     /// Shortest and longest wall time, in seconds.
     pub(crate) fn wall_range_s(&self) -> (f64, f64) {
-        let times = || self.samples.iter().map(|sample| sample.usage.wall_s);
-        (times().fold(f64::INFINITY, f64::min), times().fold(0.0, f64::max))
+        self.range(|sample| sample.usage.wall_s)
     }
 }
 
@@ -88,7 +116,9 @@ pub(crate) mod tests {
 
     pub(crate) fn sample(wall_s: f64) -> Sample {
         let usage = Usage { wall_s, cpu_s: 2.0 * wall_s, peak_bytes: 100 << 20 };
-        Sample { usage, stored_bytes: 250_000_000, added_bytes: 240_000_000 }
+        let stored = Sizes { all: 250_000_000, packs: 230_000_000, shards: 10_000_000, segments: 5_000_000 };
+        let added = Sizes { all: 240_000_000, packs: 225_000_000, shards: 10_000_000, segments: 4_000_000 };
+        Sample { usage, stored, added }
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(crate) struct Commands {
     pub(crate) prepare: &'static [&'static [&'static str]],
     pub(crate) ingest: &'static [&'static str],
     pub(crate) restore: &'static [&'static str],
+    /// Reads, opens and checks all that is stored. Empty: the tool cannot.
+    pub(crate) verify: &'static [&'static str],
 }
 
 /// The engine's own command line.
@@ -37,6 +39,7 @@ pub(crate) const OWN: Commands = Commands {
     prepare: &[&["--quiet", "init"]],
     ingest: &["--quiet", "ingest", "--name", "stream", "-"],
     restore: &["--quiet", "restore", "latest", "--item", "stream", "--to", "-"],
+    verify: &["--quiet", "verify", "--level", "full"],
 };
 
 /// Tells what the newest snapshot of the engine's repository has, as a JSON document.
@@ -52,6 +55,7 @@ pub(crate) const PEERS: &[Commands] = &[
         prepare: &[&["-q", "init"]],
         ingest: &["-q", "backup", "--stdin", "--stdin-filename", "stream"],
         restore: &["-q", "dump", "latest", "stream"],
+        verify: &["-q", "check", "--read-data"],
     },
     Commands {
         name: "rustic",
@@ -66,6 +70,7 @@ pub(crate) const PEERS: &[Commands] = &[
         // Without --force it takes a stream of the same name for unchanged and does not read it.
         ingest: &["backup", "--force", "--stdin-filename", "stream", "-"],
         restore: &["dump", "latest:stream"],
+        verify: &["check", "--read-data"],
     },
     Commands {
         name: "borg",
@@ -76,6 +81,7 @@ pub(crate) const PEERS: &[Commands] = &[
         // Its default is lz4; the others compress with zstd.
         ingest: &["create", "-C", "zstd,3", "--stdin-name", "stream", "::{snapshot}", "-"],
         restore: &["extract", "--stdout", "::{snapshot}"],
+        verify: &["check", "--verify-data"],
     },
     Commands {
         name: "bupstash",
@@ -92,6 +98,7 @@ pub(crate) const PEERS: &[Commands] = &[
         prepare: &[&["new-key", "-o", "key"], &["init"]],
         ingest: &["put", "-q", "name={snapshot}", "-"],
         restore: &["get", "-q", "name={snapshot}"],
+        verify: &[],
     },
 ];
 
@@ -138,6 +145,12 @@ impl Tool {
     /// Writes the snapshot to its standard output.
     pub(crate) fn restore(&self, folder: &Path, snapshot: &str) -> Command {
         self.command(folder, self.commands.restore, snapshot)
+    }
+
+    /// Checks all that is stored; `None` if the tool cannot.
+    pub(crate) fn verify(&self, folder: &Path) -> Option<Command> {
+        let arguments = self.commands.verify;
+        (!arguments.is_empty()).then(|| self.command(folder, arguments, ""))
     }
 
     /// The program in its own folder, with nothing of the caller's settings.

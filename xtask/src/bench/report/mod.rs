@@ -45,7 +45,10 @@ nobody pays for another one's bytes. Restored files are compared with the source
 step by step; numbers are medians over the runs.
 
 Disks of rented machines and neighbours make times differ by tens of percent from one hour to the next. Quote ratios \
-from one run, never times from two. MB/s are 10^6 plain bytes in a second of wall time. Peak memory is that of a tool's \
+from one run, never times from two. MB/s are 10^6 plain bytes in a second of wall time; of \
+`verify full`, stored bytes. That is `verify --level full`, which opens and hashes every chunk; of restic and rustic it is \
+`check --read-data`, of borg `check --verify-data`, and bupstash has none. What the engine has stored includes parity \
+(40+2), which the peers do not have. Peak memory is that of a tool's \
 largest process; it cannot be seen below a few MiB. Stored bytes are the lengths of all files of the repository, added \
 bytes what the step made of them. All tools encrypt, with their default settings but for borg's compression (zstd,3).";
 
@@ -102,7 +105,8 @@ were measured, so these shares of the roofline are too high: **measure again on 
 const REPRODUCING: &str = "\
 `--peers` measures restic, rustic, borg and bupstash where they are on the `PATH`. The disk needs room for every tool's \
 repository and one restored file at a time, and for 1 GiB that measures it. A run that is interrupted leaves its folder \
-below `--work`. Do nothing else on the machine meanwhile.";
+below `--work`. Do nothing else on the machine meanwhile. What parity costs is measured apart: \
+[BENCHMARKS-PARITY.md](BENCHMARKS-PARITY.md).";
 
 impl WorkReport {
     fn to_markdown(&self, cores: usize, runs: usize) -> String {
@@ -115,6 +119,10 @@ impl WorkReport {
         let mut text =
             format!("## {title}\n\n{} bytes, {second}; median of {runs}.\n\n", grouped(self.plain_bytes));
         let _ = writeln!(text, "{}", self.steps(cores));
+        if let Some(series) = self.find(OWN.name, Step::Verify) {
+            let shards = grouped(series.stored().shards);
+            let _ = writeln!(text, "Of the last bytes that {} stored, {shards} are parity.\n", OWN.name);
+        }
         let _ = write!(text, "### Least times\n\n{}\n", self.least_times(cores));
         let disturbed = self.disturbed(cores);
         if !disturbed.is_empty() {
@@ -132,9 +140,13 @@ impl WorkReport {
         self.series.iter().find(|series| series.tool == tool && series.step == step)
     }
 
-    /// Bytes that a step reads or writes in plain.
-    fn bytes_of(&self, step: Step) -> u64 {
-        if step == Step::First { self.plain_bytes } else { self.second_bytes }
+    /// Bytes that the speed of a step is told by: plain ones, but stored ones of verifying.
+    fn bytes_of(&self, series: &Series) -> u64 {
+        match series.step {
+            Step::First => self.plain_bytes,
+            Step::Second | Step::Restore => self.second_bytes,
+            Step::Verify => series.stored().all,
+        }
     }
 
     /// How many times as fast as the fastest peer the engine is.
@@ -145,19 +157,25 @@ impl WorkReport {
     }
 
     fn roofline(&self, step: Step, cores: usize) -> Option<Roofline> {
+        let rates = &self.primitives;
+        let series = self.find(OWN.name, step)?;
         let [first_share, second_share] = self.new_shares;
-        let first_added = self.find(OWN.name, Step::First)?.added_bytes();
-        let share = match step {
-            Step::First => first_share,
-            Step::Second => second_share,
-            Step::Restore => {
-                let stored =
-                    self.second_bytes as f64 * first_added as f64 / (self.plain_bytes as f64 * first_share);
-                return Some(Roofline::of_restore(&self.primitives, cores, self.second_bytes, stored));
+        let (plain, second) = (self.plain_bytes as f64, self.second_bytes as f64);
+        Some(match step {
+            Step::First => Roofline::of_ingest(rates, cores, self.plain_bytes, first_share, series.added()),
+            Step::Second => {
+                Roofline::of_ingest(rates, cores, self.second_bytes, second_share, series.added())
             }
-        };
-        let added = self.find(OWN.name, step)?.added_bytes();
-        Some(Roofline::of_ingest(&self.primitives, cores, self.bytes_of(step), share, added))
+            Step::Restore => {
+                let packs = self.find(OWN.name, Step::First)?.added().packs as f64;
+                let stored = second * packs / (plain * first_share);
+                Roofline::of_restore(rates, cores, self.second_bytes, stored)
+            }
+            Step::Verify => {
+                let new = plain * first_share + second * second_share;
+                Roofline::of_verify(rates, cores, new, series.stored())
+            }
+        })
     }
 
     fn steps(&self, cores: usize) -> Table {
@@ -184,7 +202,7 @@ impl WorkReport {
                 table.row([
                     step.name().to_owned(),
                     series.tool.to_owned(),
-                    format!("{:.0}", self.bytes_of(step) as f64 / 1e6 / series.wall_s()),
+                    format!("{:.0}", self.bytes_of(series) as f64 / 1e6 / series.wall_s()),
                     seconds(series.wall_s()),
                     format!("{}–{}", seconds(least), seconds(most)),
                     seconds(series.median(|sample| sample.usage.cpu_s)),
@@ -192,8 +210,8 @@ impl WorkReport {
                         "{:.0}",
                         series.median(|sample| sample.usage.peak_bytes as f64) / f64::from(1 << 20)
                     ),
-                    grouped(series.median(|sample| sample.stored_bytes as f64).round() as u64),
-                    grouped(series.added_bytes()),
+                    grouped(series.stored().all),
+                    grouped(series.added().all),
                     lead.map_or_else(String::new, |lead| format!("{lead:.2}")),
                     roofline.map_or_else(String::new, |roofline| percent(roofline.share(series.wall_s()))),
                 ]);

@@ -56,12 +56,14 @@ fn without_peers_there_is_no_comparison() {
 fn the_roofline_of_each_step_uses_its_own_bytes() {
     let work = work();
     let first = work.roofline(Step::First, 2).unwrap();
-    assert_eq!(first, Roofline::of_ingest(&rates(), 2, 1_000_000_000, 1.0, 240_000_000));
+    assert_eq!(first, Roofline::of_ingest(&rates(), 2, 1_000_000_000, 1.0, sample(2.0).added));
     let second = work.roofline(Step::Second, 2).unwrap();
-    assert_eq!(second, Roofline::of_ingest(&rates(), 2, 1_100_000_000, 0.1, 240_000_000));
+    assert_eq!(second, Roofline::of_ingest(&rates(), 2, 1_100_000_000, 0.1, sample(2.0).added));
     let restore = work.roofline(Step::Restore, 2).unwrap();
-    assert_eq!(restore, Roofline::of_restore(&rates(), 2, 1_100_000_000, 264_000_000.0));
-    assert_eq!(work.least_times(2).to_string().lines().count(), 5);
+    assert_eq!(restore, Roofline::of_restore(&rates(), 2, 1_100_000_000, 247_500_000.0));
+    let verify = work.roofline(Step::Verify, 2).unwrap();
+    assert_eq!(verify, Roofline::of_verify(&rates(), 2, 1_110_000_000.0, sample(2.0).stored));
+    assert_eq!(work.least_times(2).to_string().lines().count(), 6);
 }
 
 #[test]
