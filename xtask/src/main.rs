@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask test | tidy | bench | kit | golden | errors`.
+//! Project tasks: `cargo xtask test | tidy | bench | bench parity | kit | golden | errors`.
 
 #![expect(
     clippy::print_stdout,
@@ -29,6 +29,12 @@ usage: cargo xtask <task>
                                  --runs      how often; medians are shown [default: 3]
                                  --work      where repositories are made and removed [default: target/bench]
                                  --out       write the report there
+  bench parity [--rounds N] [--memory-limit BYTES] [--work DIR] [--out FILE] NOISE_FILE
+                                 measure what parity costs: time of an ingest of NOISE_FILE with and without it, and the
+                                 space that it takes of 7 GB of noise; write docs/BENCHMARKS-PARITY.md
+                                 --rounds        how often; medians are shown [default: 7]
+                                 --memory-limit  measured processes go into a memory cgroup of their own
+                                 --work, --out   as above
   kit                            write testdata/kit/ anew from crates/containerarchive/tests/kit/
   golden                         write testdata/golden/v1/ anew: gives up the proof that this version reads what an
                                  earlier one wrote, so only while the format may still change
@@ -42,6 +48,10 @@ fn main() -> ExitCode {
         ["kit"] => testdata::write(&root(), "kit", "CONTAINERARCHIVE_KIT_WRITE"),
         ["golden"] => testdata::write(&root(), "golden", "CONTAINERARCHIVE_GOLDEN_WRITE"),
         ["errors"] => testdata::write_errors(&root()),
+        ["bench", "parity", options @ ..] => match bench::parity::Options::parse(options) {
+            Ok(options) => bench::parity::main(&root(), &options),
+            Err(problem) => usage(&problem),
+        },
         ["bench", options @ ..] => match bench::Options::parse(options) {
             Ok(options) => bench::main(&root(), &options),
             Err(problem) => usage(&problem),

@@ -41,6 +41,18 @@ impl Machine {
             load: known(Some(load.join(" "))),
         }
     }
+
+    /// Names and values, for a table.
+    pub(crate) fn rows(&self) -> [(&'static str, String); 6] {
+        [
+            ("date", self.date.clone()),
+            ("processor", format!("{}, {} cores", self.processor, self.cores)),
+            ("memory", self.memory.clone()),
+            ("kernel", self.kernel.clone()),
+            ("file system", self.file_system.clone()),
+            ("load average before", self.load.clone()),
+        ]
+    }
 }
 
 /// The commit that is measured, and whether the tree has changes beside it.

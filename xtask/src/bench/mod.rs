@@ -1,9 +1,11 @@
 //! `cargo xtask bench`: the engine's speed, beside its peers and beside what the machine can do.
 
+mod confine;
 mod files;
 mod machine;
 mod markdown;
 mod options;
+pub(crate) mod parity;
 mod primitives;
 mod process;
 mod profile;
@@ -30,7 +32,12 @@ use tool::{OWN, PEERS, Tool};
 /// Measures, prints the report and writes it. Fails if a tool failed or restored other bytes than it was given; the
 /// report is written all the same, and says so.
 pub(crate) fn main(root: &Path, options: &Options) -> ExitCode {
-    match run(root, options) {
+    finish(run(root, options))
+}
+
+/// Tells what failed.
+fn finish(done: Result<Vec<String>, String>) -> ExitCode {
+    match done {
         Ok(failures) if failures.is_empty() => ExitCode::SUCCESS,
         Ok(failures) => {
             failures.iter().for_each(|failure| eprintln!("FAILED: {failure}"));
@@ -54,11 +61,7 @@ struct Bench {
 fn run(root: &Path, options: &Options) -> Result<Vec<String>, String> {
     let target = target_folder(root);
     build(root)?;
-    let parent = options.folder.clone().unwrap_or_else(|| target.join("bench"));
-    std::fs::create_dir_all(&parent).map_err(|error| format!("cannot make {}: {error}", parent.display()))?;
-    // Tools run in folders of their own, from which a relative one would mean another.
-    let parent =
-        parent.canonicalize().map_err(|error| format!("cannot use {}: {error}", parent.display()))?;
+    let parent = work_folder(root, options.folder.as_deref())?;
     let programs = target.join("release");
     let own = Tool::new(&OWN, programs.join(OWN.name));
     let mut bench = Bench { programs, tools: vec![own], missing: Vec::new(), failures: Vec::new() };
@@ -75,6 +78,14 @@ fn run(root: &Path, options: &Options) -> Result<Vec<String>, String> {
     let out = options.out.clone().unwrap_or_else(|| root.join("docs").join("BENCHMARKS.md"));
     std::fs::write(&out, text).map_err(|error| format!("cannot write {}: {error}", out.display()))?;
     Ok(bench.failures)
+}
+
+/// Where repositories are made: `wanted`, or a folder beside what is built.
+fn work_folder(root: &Path, wanted: Option<&Path>) -> Result<PathBuf, String> {
+    let parent = wanted.map_or_else(|| target_folder(root).join("bench"), Path::to_owned);
+    std::fs::create_dir_all(&parent).map_err(|error| format!("cannot make {}: {error}", parent.display()))?;
+    // Tools run in folders of their own, from which a relative one would mean another.
+    parent.canonicalize().map_err(|error| format!("cannot use {}: {error}", parent.display()))
 }
 
 fn build(root: &Path) -> Result<(), String> {

@@ -58,6 +58,22 @@ pub(crate) fn run(
     Ok(Usage { wall_s, cpu_s, peak_bytes: end.rusage.maxrss })
 }
 
+/// A program that runs another command, whose program and arguments follow its own: in the same folder, with the same
+/// variables.
+pub(crate) fn behind(mut wrapper: Command, command: &Command) -> Command {
+    wrapper.arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        wrapper.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapper.env(name, value),
+            None => wrapper.env_remove(name),
+        };
+    }
+    wrapper
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

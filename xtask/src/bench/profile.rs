@@ -68,17 +68,7 @@ pub(crate) fn is_there() -> bool {
 fn under_perf(command: &Command, data: &Path) -> Command {
     let mut perf = Command::new("perf");
     perf.args(["record", "--quiet", "--freq", FREQUENCY, "--output"]).arg(data).arg("--");
-    perf.arg(command.get_program()).args(command.get_args());
-    if let Some(folder) = command.get_current_dir() {
-        perf.current_dir(folder);
-    }
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => perf.env(name, value),
-            None => perf.env_remove(name),
-        };
-    }
-    perf
+    process::behind(perf, command)
 }
 
 fn read(data: &Path) -> Result<Groups, String> {

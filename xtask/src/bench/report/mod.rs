@@ -67,18 +67,9 @@ impl Report {
     }
 
     fn machine_section(&self) -> String {
-        let machine = &self.machine;
         let mut table = Table::new(2, &["", ""]);
-        for (name, value) in [
-            ("date", machine.date.clone()),
-            ("processor", format!("{}, {} cores", machine.processor, machine.cores)),
-            ("memory", machine.memory.clone()),
-            ("kernel", machine.kernel.clone()),
-            ("file system", machine.file_system.clone()),
-            ("load average before", machine.load.clone()),
-            ("tools", self.versions.join(" · ")),
-            ("runs", self.runs.to_string()),
-        ] {
+        let own = [("tools", self.versions.join(" · ")), ("runs", self.runs.to_string())];
+        for (name, value) in self.machine.rows().into_iter().chain(own) {
             table.row([name.to_owned(), value]);
         }
         let mut text = format!("## Machine and tools\n\n{table}");

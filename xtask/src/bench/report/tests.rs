@@ -88,6 +88,7 @@ fn the_document_has_no_folders_and_no_blanks_at_line_ends() {
     assert!(
         text.contains("## a.sql, then b.sql\n\n1,000,000,000 bytes, then 1,100,000,000 bytes; median of 1.")
     );
+    assert!(text.contains("\nOf the last bytes that containerarchive stored, 10,000,000 are parity.\n"));
     assert!(text.ends_with('\n') && !text.contains("\n\n\n"), "{text}");
 }
 
