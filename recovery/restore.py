@@ -836,7 +836,7 @@ def is_void(repo, session):
     return marked(repo, session, "void", f"snapshots/{session}.void")
 
 def is_removed(repo, session):
-    """Explains a void, a fence or a forget record why the manifest is not there? R-MANIFEST-4, R-REPLICA-1"""
+    """Explains a void, a fence or a forget record why the manifest is not there? R-MANIFEST-4"""
     return (session in named_by_records(repo, "forget", "snapshots", 16) or is_void(repo, session)
             or marked(repo, session, "fence", f"locks/{session}.fence"))
 
@@ -863,7 +863,8 @@ def sessions(repo):
     """The ids of the snapshots that exist. R-SESSION-1, R-REPLICA-1"""
     for session in repo.store.ids("snapshots", "([0-9a-f]{32})[.]json", replicas=True):
         original = repo.store.exists(f"snapshots/{session}.json")
-        if not (is_void(repo, session) if original else is_removed(repo, session)):
+        is_forgotten = not original and session in named_by_records(repo, "forget", "snapshots", 16)
+        if not is_forgotten and not is_void(repo, session):
             yield session
 
 def load_manifest(repo, session):

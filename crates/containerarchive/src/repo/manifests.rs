@@ -52,14 +52,20 @@ pub fn load_manifests(repository: &Repository, monitor: &dyn Monitor) -> Result<
     repository.keys.require_admin("reading snapshots")?;
     let mut found = Manifests::default();
     let voids = list_voids(repository)?;
+    let mut forgotten = None;
     for id in list_replicated::<SessionId>(&*repository.store, names::SNAPSHOTS, "json")? {
         if voids.contains(&id) && repository.is_stopped(StopKind::Void, id, monitor)? {
             continue;
         }
-        // What brought the replica of a forgotten or withdrawn snapshot back does not bring the snapshot back.
-        let has_original = repository.store.head(&names::manifest(id))?.is_some();
-        if !has_original && repository.absence_is_explained(id, monitor)? {
-            continue;
+        // What brought the replica of a forgotten snapshot back does not bring the snapshot back. A fence alone does not
+        // hide a replica, which is written only after the fence was looked for (W5).
+        if repository.store.head(&names::manifest(id))?.is_none() {
+            if forgotten.is_none() {
+                forgotten = Some(read_forgotten(repository, monitor)?);
+            }
+            if forgotten.as_ref().is_some_and(|forgotten| forgotten.contains(&id)) {
+                continue;
+            }
         }
         match read_manifest(repository, id, monitor) {
             Ok(Some(manifest)) => found.snapshots.push(manifest),

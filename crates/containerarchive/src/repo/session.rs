@@ -181,6 +181,8 @@ impl Session {
             Ok(true) => {}
             Ok(false) => {
                 delete_if_there(store, &name)?;
+                // A repair may have taken it for a snapshot whose replica was lost.
+                delete_if_there(store, &names::replica(&name))?;
                 return Ok(Committed::Fenced);
             }
             Err(error) => {

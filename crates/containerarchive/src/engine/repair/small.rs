@@ -21,6 +21,7 @@ impl Repair<'_> {
                 (_, State::Intact, Some(State::Missing | State::Damaged(_))) => {
                     let text = format!("{}; written again from its original", word(object.replica.as_ref()));
                     self.copy(&name, &names::replica(&name))?;
+                    self.unless_withdrawn(&name)?;
                     self.step(RepairKind::Replica, &names::replica(&name), text);
                 }
                 (_, original, Some(State::Intact)) => {
@@ -52,14 +53,23 @@ impl Repair<'_> {
         self.replace(to, &bytes)
     }
 
-    /// A manifest that was withdrawn or forgotten is no snapshot, whatever is left of it.
+    /// Whoever withdraws a manifest deletes it and then its replica; one that was written meanwhile must not stay.
+    fn unless_withdrawn(&self, name: &ObjectName) -> Result<(), Error> {
+        let store = self.site.parity.store;
+        if !self.options.dry_run && store.head(name).map_err(RepoError::from)?.is_none() {
+            self.set_aside(&names::replica(name))?;
+        }
+        Ok(())
+    }
+
+    /// A manifest that was voided or forgotten is no snapshot, whatever is left of it.
     fn left_over(&mut self, object: &SmallObject, name: &ObjectName) -> Result<(), Error> {
         let replica = names::replica(name);
         let is_there = |state: &State| *state != State::Missing;
         // The original of a voided manifest is prune's.
         if object.standing == Standing::LeftOver && object.replica.as_ref().is_some_and(is_there) {
             self.set_aside(&replica)?;
-            self.step(RepairKind::LeftOver, &replica, "its snapshot was withdrawn or forgotten");
+            self.step(RepairKind::LeftOver, &replica, "its snapshot was voided or forgotten");
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ pub(crate) enum Standing {
     Counts,
     /// A void says that the manifest is none.
     Voided,
-    /// A replica of a manifest that a void, a fence or a forget record explains the absence of (R-REPLICA-1): it should
+    /// A replica of a manifest that a void or a forget record explains the absence of (R-REPLICA-1): it should
     /// have been deleted first.
     LeftOver,
 }
@@ -134,19 +134,13 @@ pub(crate) fn scan_small(site: &Site<'_>, monitor: &dyn Monitor) -> Result<Vec<S
     }
     // What went between listing and look is nobody's loss.
     objects.retain(|object| object.is_there() || object.id == SmallId::Config);
-    let stopped = |wanted: SessionId| {
-        objects.iter().any(|object| {
-            matches!(object.id, SmallId::Void(id) | SmallId::Fence(id) if id == wanted)
-                && object.original == State::Intact
-        })
-    };
     let voided = |wanted: SessionId| {
         objects.iter().any(|object| object.id == SmallId::Void(wanted) && object.original == State::Intact)
     };
     let forgotten = forgotten_snapshots(site, &objects)?;
     let standing = |object: &SmallObject| match object.id {
         SmallId::Manifest(id)
-            if object.original == State::Missing && (stopped(id) || forgotten.contains(&id)) =>
+            if object.original == State::Missing && (voided(id) || forgotten.contains(&id)) =>
         {
             Standing::LeftOver
         }
@@ -177,8 +171,7 @@ pub(crate) fn look_small(site: &Site<'_>, id: SmallId) -> Result<SmallObject, Er
                 records.push(look(site, id)?);
             }
         }
-        let is_fenced = look(site, SmallId::Fence(session))?.original == State::Intact;
-        if is_fenced || forgotten_snapshots(site, &records)?.contains(&session) {
+        if forgotten_snapshots(site, &records)?.contains(&session) {
             object.standing = Standing::LeftOver;
         }
     }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::support::{Lab, noise, sql};
-use crate::base::{NoPins, ObjectName, SilentMonitor};
+use crate::base::{NoPins, ObjectName, SessionId, SilentMonitor};
 use crate::engine::{
     RepairKind, RepairOptions, RepairReport, VerifyLevel, VerifyOptions, repair, repair_without_key, verify,
 };
 use crate::error::Error;
+use crate::format::names;
 use crate::format::parity_level::Parity;
-use crate::repo::{Locked, RepoError};
+use crate::repo::{Locked, RepoError, end_session};
 use crate::store::{MemoryStore, Store};
 
 const APPLY: RepairOptions = RepairOptions { dry_run: false, threads: 1 };
@@ -68,6 +69,24 @@ fn run_without_key(lab: &Lab, options: RepairOptions) -> Result<RepairReport, Er
 
 fn bytes_of(store: &MemoryStore) -> BTreeMap<ObjectName, Vec<u8>> {
     store.names().into_iter().map(|name| (name.clone(), store.get(&name, u64::MAX).unwrap())).collect()
+}
+
+/// Its process was killed between the replica and the end of its session; whoever ends that puts a fence, and no void.
+#[test]
+fn an_acknowledged_snapshot_whose_session_was_ended_later_survives_the_loss_of_its_manifest() {
+    let subject = subject(true);
+    let (lab, store) = subject.fork();
+    let repository = lab.open().unwrap();
+    let id: SessionId = subject.snapshots[0].0.parse().unwrap();
+    end_session(&repository, id).unwrap();
+    assert!(store.head(&names::fence(id)).unwrap().is_some());
+    assert!(store.remove(&names::manifest(id)));
+    subject.assert_restores(&lab, "from the replica");
+    let report = run(&lab, APPLY).unwrap();
+    assert_eq!((report.count(RepairKind::Original), report.is_lossy()), (1, false), "{report:?}");
+    assert!(store.head(&names::manifest(id)).unwrap().is_some());
+    subject.assert_restores(&lab, "after the repair");
+    assert!(run(&lab, APPLY).unwrap().steps.is_empty());
 }
 
 #[test]
