@@ -49,7 +49,8 @@ pub(crate) fn list_files(site: &Site<'_>) -> Result<FileList, Error> {
     Ok(files)
 }
 
-/// Reads files, on several threads, and calls `each` in their order. Memory: some mebibytes for each thread.
+/// Reads files, on several threads, the longest first, so that none is busy with one long after the others are done; calls
+/// `each` in that order. Memory: some mebibytes for each thread.
 ///
 /// # Errors
 /// The store failed, or the user wants to stop. Damage is no error: it is told.
@@ -66,7 +67,9 @@ pub(crate) fn check_files(
         let pool = Pool::new(scope, threads, Worker::default);
         let window = WINDOW * pool.width();
         let mut reading: VecDeque<(u64, Ticket<Result<Checked, Error>>)> = VecDeque::new();
-        let mut files = files.iter();
+        let mut files: Vec<&(FileId, u64)> = files.iter().collect();
+        files.sort_by_key(|(_, len)| std::cmp::Reverse(*len));
+        let mut files = files.into_iter();
         loop {
             if monitor.is_cancelled() {
                 return Err(Error::Cancelled);
