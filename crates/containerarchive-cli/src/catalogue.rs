@@ -80,7 +80,7 @@ pub(crate) const CATALOGUE: &[Entry] = &[
         code: ErrorCode::Held,
         exit_code: 11,
         cause: "another session excludes this one",
-        advice: "another maintenance session is running; wait until it ends",
+        advice: "the message names who runs the other maintenance: wait until it ends; if its process hangs, end that one, or see 'containerarchive help unlock'",
         is_retryable: true,
     },
     Entry {

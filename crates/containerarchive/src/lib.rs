@@ -38,9 +38,9 @@ pub use engine::{
     ChunkTotals, Filter, Freshness, Hurt, IndexTotals, IngestItem, IngestOptions, IngestReport, LostRange,
     ObjectClass, ObjectTotals, PackTotals, ReindexReport, RepairKind, RepairOptions, RepairReport,
     RepairStep, RestoreOptions, RestoreReport, RestoreTarget, Selector, SeriesStatus, Snapshots, Source,
-    StatsOptions, StatsReport, StatusOptions, StatusReport, Unrepaired, VerifyError, VerifyLevel,
-    VerifyOptions, VerifyReport, VerifyStats, ingest, reindex, repair, repair_without_key, restore,
-    set_parity, snapshots, stats, status, verify, verify_without_key,
+    StatsOptions, StatsReport, StatusOptions, StatusReport, UnlockOptions, UnlockReport, Unrepaired,
+    VerifyError, VerifyLevel, VerifyOptions, VerifyReport, VerifyStats, ingest, reindex, repair,
+    repair_without_key, restore, set_parity, snapshots, stats, status, unlock, verify, verify_without_key,
 };
 pub use error::{Error, ErrorCode};
 pub use format::evidence::Evidence;

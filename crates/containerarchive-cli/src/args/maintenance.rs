@@ -49,6 +49,29 @@ Examples:
   containerarchive repair || test $? = 13                   in a script: mended counts as success
   containerarchive repair --no-key                          without any passphrase";
 
+pub(crate) const UNLOCK_EXAMPLES: &str = "\
+It is seldom needed: a session whose process is gone holds nothing up. The next ingest uses what it stored, and a repair \
+ends it; after 'unlock', what it stored without naming it in the index is used again only once 'repair' or 'reindex' ran. \
+'containerarchive status' lists the sessions.
+
+A session is ended by objects that forbid its snapshot, before its lock goes: should its process wake up again, it finds \
+out. With --force that is done to sessions that run, too. No snapshot is lost: an ingest that was ended commits again under \
+a new session, and fails only if what it refers to was pruned meanwhile. But nothing waits for these sessions any more: \
+a prune may delete what a restore is about to read, which then fails, and a second repair may begin beside one that \
+goes on. So look first whether the process can be ended instead.
+
+Examples:
+  containerarchive unlock                                   of processes that are gone
+  containerarchive unlock --force                           of all";
+
+/// Options of `unlock`.
+#[derive(Args)]
+pub(crate) struct UnlockArgs {
+    /// End also the sessions of processes that run, or may
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
 /// Options of `repair`.
 #[derive(Args)]
 pub(crate) struct RepairArgs {

@@ -15,7 +15,7 @@ use containerarchive::Selector;
 
 use crate::{catalogue, ui};
 
-pub(crate) use maintenance::{ParityCommand, ParitySetArgs, RepairArgs};
+pub(crate) use maintenance::{ParityCommand, ParitySetArgs, RepairArgs, UnlockArgs};
 pub(crate) use values::{KeyValue, NamedCommand};
 pub(crate) use verbs::{
     CapabilityArg, Command, CompletionsArgs, FilterArgs, IngestArgs, InitArgs, KeyAddArgs, KeyCommand,
@@ -30,7 +30,7 @@ environment variable CONTAINERARCHIVE_PASSPHRASE (an option on the command line 
 passphrase is asked for.
 
 Environment: every option is also read from CONTAINERARCHIVE_<NAME>, for example CONTAINERARCHIVE_REPO; \
---accept-rollback, --overwrite, --item and the --to of man are not. A variable of an option that is set and empty counts as not set.";
+--accept-rollback, --overwrite, --force, --item and the --to of man are not. A variable of an option that is set and empty counts as not set.";
 
 /// What short help ends with.
 const MORE_BY_LONG_HELP: &str = "More options, and their environment variables: --help";

@@ -7,7 +7,9 @@ use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use containerarchive::{Argon2Params, Capability, ChunkParams, Compression, Parity, Selector, Timestamp};
 
-use super::maintenance::{ParityCommand, REINDEX_EXAMPLES, REPAIR_EXAMPLES, RepairArgs};
+use super::maintenance::{
+    ParityCommand, REINDEX_EXAMPLES, REPAIR_EXAMPLES, RepairArgs, UNLOCK_EXAMPLES, UnlockArgs,
+};
 use super::values::{
     Age, KeyValue, NamedCommand, NamedFile, Share, parse_age, parse_chunk_size, parse_kdf,
     parse_named_command, parse_named_file, parse_pack_size, parse_selector, parse_share, parse_size,
@@ -50,6 +52,9 @@ pub(crate) enum Command {
     /// Write the index again, from the packs' own tables
     #[command(after_help = REINDEX_EXAMPLES)]
     Reindex,
+    /// End the sessions of processes that are gone
+    #[command(after_help = UNLOCK_EXAMPLES)]
+    Unlock(UnlockArgs),
     /// List, add and remove the keys of an encrypted repository
     #[command(subcommand)]
     Key(KeyCommand),

@@ -10,10 +10,12 @@ mod parity;
 mod reindex;
 mod repair;
 mod restore;
+mod sessions;
 mod show;
 mod snapshots;
 mod stats;
 mod status;
+mod unlock;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -48,6 +50,7 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Outcome {
         Command::Repair(arguments) => repair::run(&context()?, arguments),
         Command::Parity(command) => parity::run(&context()?, command),
         Command::Reindex => reindex::run(&context()?),
+        Command::Unlock(arguments) => unlock::run(&context()?, arguments),
         Command::Key(command) => key::run(&context()?, command),
         Command::Info => info::run(&context()?),
         Command::Completions(arguments) => completions::run(arguments, terminal),

@@ -2,18 +2,16 @@
 
 use containerarchive::base::DomainId;
 use containerarchive::{
-    ErrorCode, Filter, Freshness, SeriesStatus, SessionState, SessionView, StatusOptions, StatusReport,
-    status,
+    ErrorCode, Filter, Freshness, SeriesStatus, SessionState, StatusOptions, StatusReport, status,
 };
 use serde::Serialize;
 
+use super::sessions::{SHORT_ID_DIGITS, SessionContent, session_content, session_table};
 use crate::args::StatusArgs;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::ui::{Table, age, count, output_width, size, time};
 
-/// Digits of an id and of a domain that are shown.
-const SHORT_ID_DIGITS: usize = 8;
 /// Series that an error names.
 const NAMED_SERIES: usize = 5;
 
@@ -63,19 +61,6 @@ struct NewestContent {
 struct DamagedContent<'a> {
     id: String,
     text: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SessionContent<'a> {
-    id: String,
-    /// `live`, `dead`, `ended` or `unknown`.
-    state: &'static str,
-    operation: Option<&'a str>,
-    host: Option<&'a str>,
-    user: Option<&'a str>,
-    pid: Option<u32>,
-    started_at: String,
 }
 
 pub(super) fn run(context: &Context<'_>, arguments: &StatusArgs) -> Outcome {
@@ -176,15 +161,6 @@ fn state_of(series: &SeriesStatus) -> &'static str {
     }
 }
 
-fn state_of_session(session: &SessionView) -> &'static str {
-    match session.state {
-        SessionState::Live => "live",
-        SessionState::Dead => "dead",
-        SessionState::Ended => "ended",
-        SessionState::Unknown => "unknown",
-    }
-}
-
 fn content(report: &StatusReport, max_age_ms: Option<u64>, ok: bool) -> Content<'_> {
     let series = |series| -> SeriesContent<'_> {
         let series: &SeriesStatus = series;
@@ -223,19 +199,6 @@ fn content(report: &StatusReport, max_age_ms: Option<u64>, ok: bool) -> Content<
     }
 }
 
-fn session_content(session: &SessionView) -> SessionContent<'_> {
-    let info = session.info.as_ref();
-    SessionContent {
-        id: session.id.to_hex(),
-        state: state_of_session(session),
-        operation: info.map(|info| info.operation.as_str()),
-        host: info.map(|info| info.host.as_str()),
-        user: info.map(|info| info.user.as_str()),
-        pid: info.map(|info| info.pid),
-        started_at: info.map_or(session.created, |info| info.started).to_string(),
-    }
-}
-
 /// `width`: columns of the terminal that it is for.
 fn text(report: &StatusReport, width: Option<usize>) -> String {
     let mut text = String::new();
@@ -246,7 +209,7 @@ fn text(report: &StatusReport, width: Option<usize>) -> String {
     }
     text.push_str(&protection(report));
     if !report.sessions.is_empty() {
-        text.push_str(&format!("\n{}", session_table(report).fit(&[2, 3], width)));
+        text.push_str(&format!("\n{}", session_table(&report.sessions, width)));
     }
     if report.sessions_in(SessionState::Dead).next().is_some() {
         text.push_str(
@@ -346,22 +309,6 @@ fn remark(series: &SeriesStatus) -> String {
         remarks.push(format!("{} dated in the future", series.future_snapshots));
     }
     remarks.join(", ")
-}
-
-fn session_table(report: &StatusReport) -> Table {
-    let mut table = Table::new(&["SESSION", "STATE", "VERB", "BY", "PROCESS", "SINCE"], &[4]);
-    for session in &report.sessions {
-        let info = session.info.as_ref();
-        table.row([
-            session.id.to_hex()[..SHORT_ID_DIGITS].to_owned(),
-            state_of_session(session).to_owned(),
-            info.map_or_else(|| "?".to_owned(), |info| info.operation.clone()),
-            info.map_or_else(|| "?".to_owned(), |info| format!("{}@{}", info.user, info.host)),
-            info.map_or_else(|| "?".to_owned(), |info| info.pid.to_string()),
-            time(info.map_or(session.created, |info| info.started)),
-        ]);
-    }
-    table
 }
 
 #[cfg(test)]

@@ -39,4 +39,6 @@ mod terminal;
 #[cfg(test)]
 mod tmux;
 #[cfg(test)]
+mod unlocks;
+#[cfg(test)]
 mod verify;

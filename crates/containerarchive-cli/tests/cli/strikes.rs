@@ -149,6 +149,11 @@ impl Insight {
         Self { repository, domain, chunker }
     }
 
+    /// The repository, opened by this process.
+    pub(crate) fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
     /// Adds the packs that are new, each of which must be whole: its hash is its name.
     pub(crate) fn read_new_packs(&self, known: &mut Packs) {
         let store = &self.repository.store;

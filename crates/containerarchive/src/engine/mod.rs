@@ -11,6 +11,7 @@ mod scan;
 mod snapshots;
 mod stats;
 mod status;
+mod unlock;
 mod verify;
 
 pub use ingest::{IngestItem, IngestOptions, IngestReport, Source, ingest};
@@ -27,6 +28,7 @@ pub use stats::{
     ChunkTotals, IndexTotals, ObjectClass, ObjectTotals, PackTotals, StatsOptions, StatsReport, stats,
 };
 pub use status::{Freshness, SeriesStatus, StatusOptions, StatusReport, status};
+pub use unlock::{UnlockOptions, UnlockReport, unlock};
 pub use verify::{
     Hurt, VerifyError, VerifyLevel, VerifyOptions, VerifyReport, VerifyStats, verify, verify_without_key,
 };

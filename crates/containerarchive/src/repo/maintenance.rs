@@ -9,7 +9,7 @@ use crate::base::{SessionId, SilentMonitor};
 use crate::format::slot::Capability;
 
 /// Beginning of the operation of each maintenance session.
-const MAINTENANCE: &str = "maintenance: ";
+pub(super) const MAINTENANCE: &str = "maintenance: ";
 
 /// The only live maintenance session of a repository.
 pub struct Maintenance(Session);
@@ -77,12 +77,10 @@ fn other(repository: &Repository, own: SessionId) -> Result<Option<String>, Repo
     let is_live = |state| matches!(state, SessionState::Live | SessionState::Unknown);
     let others = sessions.into_iter().filter(|session| session.id != own && is_live(session.state));
     let is_admin = repository.keys.capability() == Capability::Admin;
-    let name = |session: SessionView| match session.info {
+    let is_in_the_way = |session: &SessionView| match &session.info {
         // Who cannot read what others do gives way to all of them. For an admin such an object is damaged.
-        None => (!is_admin).then(|| format!("session {}, whose operation this key cannot read", session.id)),
-        Some(info) => info.operation.strip_prefix(MAINTENANCE).map(|what| {
-            format!("'{what}' by {}@{}, process {}, since {}", info.user, info.host, info.pid, info.started)
-        }),
+        None => !is_admin,
+        Some(info) => info.operation.starts_with(MAINTENANCE),
     };
-    Ok(others.filter_map(name).next())
+    Ok(others.filter(is_in_the_way).map(|session| session.holder()).next())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::maintenance::MAINTENANCE;
 use super::{RepoError, Repository};
 use crate::base::limits::MAX_SMALL_JSON_BYTES;
 use crate::base::{Monitor, Problem, SessionId, Timestamp};
@@ -34,6 +35,22 @@ pub struct SessionView {
     pub info: Option<SessionInfo>,
     /// When its object was created, by the store's clock.
     pub created: Timestamp,
+}
+
+impl SessionView {
+    /// What it does, who runs it, and since when; for people.
+    #[must_use]
+    pub fn holder(&self) -> String {
+        match &self.info {
+            None => {
+                format!("session {}, whose operation this key cannot read, since {}", self.id, self.created)
+            }
+            Some(SessionInfo { operation, host, user, pid, started }) => {
+                let operation = operation.strip_prefix(MAINTENANCE).unwrap_or(operation);
+                format!("'{operation}' by {user}@{host}, process {pid}, since {started}")
+            }
+        }
+    }
 }
 
 /// All sessions, oldest first. One whose object cannot be read is reported and listed all the same.
