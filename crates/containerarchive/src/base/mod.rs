@@ -8,6 +8,7 @@ pub mod limits;
 pub mod monitor;
 pub mod name;
 pub mod pins;
+pub(crate) mod planted;
 pub mod random;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -20,4 +21,5 @@ pub use id::{
 pub use monitor::{Monitor, Problem, Progress, SilentMonitor};
 pub use name::ObjectName;
 pub use pins::{NoPins, Pin, Pins, PinsError};
+pub(crate) use planted::{Planted, is_planted};
 pub use random::{Randomness, SystemRandomness};

@@ -1,5 +1,7 @@
 //! Where a domain's chunks are. An entry is a hint: a place counts only once the pack's own table was read.
 
+#[cfg(test)]
+mod stale;
 mod unnamed;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -369,10 +371,16 @@ impl Index {
         if self.bad.contains_key(&pack) {
             return Ok(None);
         }
+        #[cfg(test)]
+        if let Some(view) = stale::view(pack) {
+            return Ok(Some(view));
+        }
         match repository.view_pack(pack, &self.domain) {
             Ok(view) => {
                 let view = Arc::new(view);
                 self.views.put(&view);
+                #[cfg(test)]
+                stale::remember(&view);
                 Ok(Some(view))
             }
             Err(error) if error.is_useless() => {

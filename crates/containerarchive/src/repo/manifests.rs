@@ -6,7 +6,7 @@ use super::objects::{list_replicated, read_replicated};
 use super::retired::read_forgotten;
 use super::{RepoError, Repository};
 use crate::base::limits::MAX_JSON_BYTES;
-use crate::base::{DomainId, Monitor, Problem, SessionId, Timestamp};
+use crate::base::{DomainId, Monitor, Planted, Problem, SessionId, Timestamp, is_planted};
 use crate::crypto::blake3_256;
 use crate::format::hex::Hex;
 use crate::format::manifest::{CHAIN_LEN, Manifest, Previous, SealedManifest};
@@ -54,7 +54,8 @@ pub fn load_manifests(repository: &Repository, monitor: &dyn Monitor) -> Result<
     let voids = list_voids(repository)?;
     let mut forgotten = None;
     for id in list_replicated::<SessionId>(&*repository.store, names::SNAPSHOTS, "json")? {
-        if voids.contains(&id) && repository.is_stopped(StopKind::Void, id, monitor)? {
+        let is_void = voids.contains(&id) && repository.is_stopped(StopKind::Void, id, monitor)?;
+        if is_void && !is_planted(Planted::VoidIgnored) {
             continue;
         }
         // What brought the replica of a forgotten snapshot back does not bring the snapshot back. A fence alone does not

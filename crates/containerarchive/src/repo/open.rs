@@ -9,6 +9,7 @@ use super::{ParityStore, RepoError, retired, slots};
 use crate::base::limits::{MAX_JSON_BYTES, MAX_SMALL_JSON_BYTES};
 use crate::base::random::random_array;
 use crate::base::{
+    Planted, is_planted,
     Clock, DomainId, Monitor, Pin, Pins, Problem, Randomness, RecordId, RepositoryId, SessionId, SlotId,
     SystemClock, SystemRandomness, Timestamp,
 };
@@ -297,7 +298,10 @@ impl Repository {
         session: SessionId,
     ) -> Result<Prefix, RepoError> {
         let (suite, repository) = (self.config.suite, self.config.repository);
-        let salt = random_array(&*self.environment.random)?;
+        let salt = match kind {
+            ObjectKind::Pack if is_planted(Planted::SaltLeftOut) => [0; 32],
+            _ => random_array(&*self.environment.random)?,
+        };
         Ok(Prefix { kind, suite, class, repository, domain, session, salt })
     }
 

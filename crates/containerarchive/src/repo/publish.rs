@@ -3,7 +3,7 @@
 use super::keyring::DomainKeys;
 use super::pack_writer::SealedPack;
 use super::{RepoError, Repository};
-use crate::base::{Kind, PackId, SegmentId, SessionId};
+use crate::base::{Kind, PackId, Planted, SegmentId, SessionId, is_planted};
 use crate::crypto::blake3_256;
 use crate::format::names;
 use crate::format::pack::Record;
@@ -45,7 +45,9 @@ impl Repository {
     /// # Errors
     /// The store failed.
     pub fn put_pack(&self, pack: &SealedPack) -> Result<u64, RepoError> {
-        self.store.put(&names::pack(pack.id), &pack.bytes, Durability::Durable)?;
+        let is_hasty = is_planted(Planted::FsyncSkipped);
+        let durability = if is_hasty { Durability::Cache } else { Durability::Durable };
+        self.store.put(&names::pack(pack.id), &pack.bytes, durability)?;
         if self.store.capabilities().is_local {
             // A cache: its loss costs a look into the pack.
             let _ = self.store.put(&names::idx(pack.id), &pack.idx, Durability::Cache);

@@ -6,7 +6,7 @@ use super::RepoError;
 use super::objects::{list_replicated, put_replicated, read_replicated};
 use super::open::Repository;
 use crate::base::limits::MAX_JSON_BYTES;
-use crate::base::{Monitor, ObjectName, PackId, Problem, RecordId, SessionId};
+use crate::base::{Monitor, ObjectName, PackId, Planted, Problem, RecordId, SessionId, is_planted};
 use crate::format::names;
 use crate::format::signed::{Fact, Forget, Retire};
 
@@ -47,7 +47,7 @@ impl Retired {
     /// Whether the pack is masked.
     #[must_use]
     pub fn masks(&self, pack: &PackId) -> bool {
-        self.0.contains(pack)
+        self.0.contains(pack) && !is_planted(Planted::MaskIgnored)
     }
 }
 

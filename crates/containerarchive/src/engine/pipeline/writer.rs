@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::{Pool, Ticket};
-use crate::base::{ChunkHash, ChunkId, Kind, Monitor, PackId, SessionId};
+use crate::base::{ChunkHash, ChunkId, Kind, Monitor, PackId, Planted, SessionId, is_planted};
 use crate::compress::{Codec, Compressor, ItemCompression};
 use crate::format::names;
 use crate::format::pack::Record;
@@ -295,6 +295,11 @@ fn seal_and_put(
 ) -> Result<Written, RepoError> {
     let enter = |class, bytes: &[u8]| keeper.enter(class, bytes);
     let (sealed, entry) = repository.seal_pack(pack, domain, session, enter)?;
+    if is_planted(Planted::SegmentEarly) {
+        let mut early = StoredPacks::default();
+        early.add(sealed.id, sealed.bytes.len() as u64, sealed.class, &sealed.records);
+        early.publish(repository, domain, session)?;
+    }
     let len = match repository.put_pack(&sealed) {
         Err(RepoError::Store(error)) if error.kind == StoreErrorKind::Full => {
             // Its rest may be there; nobody knows the name but us.

@@ -18,6 +18,7 @@ mod round_trips;
 mod scenes;
 mod secrecy;
 mod sessions;
+mod sim;
 mod stats;
 mod status;
 mod stops;

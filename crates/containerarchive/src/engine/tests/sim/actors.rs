@@ -1,0 +1,207 @@
+//! What the actors do: each runs verbs of the engine, one process after the other.
+
+use std::sync::Arc;
+
+use super::dice::Dice;
+use super::pruner::{Prune, Pruned, Surroundings};
+use super::store::{ProcessClock, ProcessStore};
+use super::world::{Process, World};
+use crate::base::testing::SeededRandomness;
+use crate::base::{SessionId, SilentMonitor};
+use crate::engine::tests::support::{Lab, item, noise};
+use crate::engine::{
+    IngestOptions, RepairOptions, UnlockOptions, VerifyLevel, VerifyOptions, ingest, repair, unlock, verify,
+};
+use crate::error::Error;
+use crate::repo::{RepoError, load_manifests};
+use crate::store::Store;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Writer,
+    Reader,
+    Pruner,
+    Repairer,
+    Unlocker,
+}
+
+pub(super) struct Cast<'a> {
+    pub(super) world: Arc<World>,
+    pub(super) seed: u64,
+    pub(super) lab: &'a Lab,
+    pub(super) pruner: &'a dyn Prune,
+}
+
+/// One process.
+struct Scene<'a> {
+    cast: &'a Cast<'a>,
+    process: Process,
+    lab: Lab,
+    dice: Dice,
+    number: u64,
+}
+
+/// Pieces that contents share.
+const PIECES: u64 = 9;
+
+impl Cast<'_> {
+    /// Plays a role for some rounds.
+    pub(super) fn play(&self, actor: usize, role: Role, rounds: u64) {
+        let mut dice = Dice::of(self.seed, 100 + actor as u64);
+        let years = dice.below(21) as i64 - 10;
+        let skew_ms = if dice.one_in(3) { years * 365 * 24 * 3_600_000 } else { 0 };
+        for round in 0..rounds {
+            if self.world.violation().is_some() {
+                return;
+            }
+            let process = self.world.begin(actor, &format!("{role:?}"));
+            let number = self.seed.wrapping_mul(1000).wrapping_add(actor as u64 * 50 + round);
+            let world = || Arc::clone(&self.world);
+            let store: Arc<dyn Store> = Arc::new(ProcessStore { world: world(), process });
+            let mut lab = self.lab.on(store);
+            lab.environment.clock = Arc::new(ProcessClock { world: world(), process, skew_ms });
+            lab.environment.random = Arc::new(SeededRandomness::new(number));
+            self.world.sleep(process, dice.below(3_600_000) as i64);
+            let mut scene = Scene { cast: self, process, lab, dice: Dice::of(number, 3), number };
+            let result = match role {
+                Role::Writer => scene.write(),
+                Role::Reader => scene.read(),
+                Role::Pruner => scene.prune(),
+                Role::Repairer => scene.repair(),
+                Role::Unlocker => scene.unlock(),
+            };
+            if let Err(error) = result
+                && !self.world.was_hurt(process)
+                && !scene.is_expected(&error)
+            {
+                self.world.violate(format!("{role:?} {actor} failed, undisturbed: {error}"));
+            }
+        }
+    }
+}
+
+impl Scene<'_> {
+    fn is_expected(&self, error: &Error) -> bool {
+        match error {
+            Error::Repo(RepoError::Fenced { .. } | RepoError::Held { .. }) => true,
+            // Sessions that were ended by force are waited for no more.
+            _ => self.cast.world.shadow().is_forced,
+        }
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        let repository = self.lab.open()?;
+        for part in 0..1 + self.dice.below(2) {
+            let mut content = Vec::new();
+            for _ in 0..1 + self.dice.below(4) {
+                let piece = self.dice.below(PIECES);
+                content.extend(noise(piece, 3000 + 1500 * piece as usize));
+            }
+            if self.dice.one_in(2) {
+                content.extend(noise(1_000_000 + self.number * 2 + part, 4000));
+            }
+            let name = format!("c{}-{part}", self.number);
+            let content = Arc::new(content);
+            self.cast.world.shadow().will_store(name.clone(), Arc::clone(&content));
+            let items = vec![item(&name, content.as_slice())];
+            let report = ingest(&repository, items, &IngestOptions::default(), &SilentMonitor)?;
+            let world = &self.cast.world;
+            if world.is_alive(self.process) {
+                let checked = world.shadow().acknowledge(report.manifest.id);
+                self.judge(checked);
+                if self.dice.one_in(4) {
+                    self.check();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(&self, checked: Result<(), String>) {
+        if let Err(text) = checked {
+            self.cast.world.violate(text);
+        }
+    }
+
+    fn check(&self) {
+        let checked = self.cast.world.shadow().check_all();
+        self.judge(checked);
+    }
+
+    fn read(&mut self) -> Result<(), Error> {
+        let repository = self.lab.open()?;
+        let found = load_manifests(&repository, &SilentMonitor)?;
+        if found.snapshots.is_empty() {
+            return Ok(());
+        }
+        let place = self.dice.below(found.snapshots.len() as u64) as usize;
+        let id = found.snapshots[place].manifest.id;
+        let restored = self.lab.restore_from(&repository, &id.to_hex(), &SilentMonitor);
+        let shadow = self.cast.world.shadow();
+        match restored {
+            // What nobody was told of may vanish.
+            Err(_) if !shadow.is_kept(&id) => Ok(()),
+            Err(error) => Err(error),
+            Ok(items) => {
+                let is_right =
+                    items.iter().all(|(name, content)| shadow.content(name).is_some_and(|stored| **stored == *content));
+                drop(shadow);
+                let what = || format!("snapshot {id} was restored with other bytes");
+                self.judge(if is_right { Ok(()) } else { Err(what()) });
+                Ok(())
+            }
+        }
+    }
+
+    fn prune(&mut self) -> Result<(), Error> {
+        let repository = self.lab.open()?;
+        let pruned = self.cast.pruner.prune(&repository, self)?;
+        if pruned == Pruned::Done {
+            self.check();
+        }
+        Ok(())
+    }
+
+    fn repair(&mut self) -> Result<(), Error> {
+        let repository = self.lab.open()?;
+        if self.dice.one_in(3) {
+            let options = VerifyOptions {
+                level: VerifyLevel::Standard,
+                sample_ppm: None,
+                max_age_ms: None,
+                threads: 1,
+                pins: &crate::base::NoPins,
+            };
+            verify(&repository, &options, &SilentMonitor)?;
+            return Ok(());
+        }
+        repair(&repository, &RepairOptions { dry_run: false, threads: 1 }, &SilentMonitor)?;
+        self.check();
+        Ok(())
+    }
+
+    fn unlock(&mut self) -> Result<(), Error> {
+        let repository = self.lab.open()?;
+        let force = self.dice.one_in(2);
+        self.cast.world.shadow().is_forced |= force;
+        unlock(&repository, UnlockOptions { force }, &SilentMonitor)?;
+        Ok(())
+    }
+}
+
+impl Surroundings for Scene<'_> {
+    fn choose(&mut self, visible: &[SessionId]) -> Vec<SessionId> {
+        let mut chosen = Vec::new();
+        for id in visible {
+            if self.dice.one_in(2) && self.cast.world.is_alive(self.process) {
+                self.cast.world.shadow().will_forget(*id);
+                chosen.push(*id);
+            }
+        }
+        chosen
+    }
+
+    fn sleep(&mut self, ms: i64) {
+        self.cast.world.sleep(self.process, ms);
+    }
+}

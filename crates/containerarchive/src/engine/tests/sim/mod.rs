@@ -1,0 +1,246 @@
+//! Many actors on one simulated store, one at a time, in an order and with faults that a seed repeats. See
+//! `docs/SIMULATION.md`.
+
+mod actors;
+mod chunks;
+mod dice;
+mod pruner;
+mod shadow;
+mod store;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use self::actors::{Cast, Role};
+use self::dice::Dice;
+use self::pruner::{Prune, Pruned, PrunerBug, SmallPruner, Surroundings};
+use self::shadow::Shadow;
+use self::world::{Faults, StoreKind, TrueClock, World};
+use super::support::{Lab, START};
+use crate::base::planted::plant;
+use crate::base::testing::SeededRandomness;
+use crate::base::{Planted, SessionId, SilentMonitor};
+use crate::engine::{RepairOptions, UnlockOptions, repair, unlock};
+use crate::error::Error;
+use crate::store::{Capabilities, MemoryStore};
+
+/// A bug on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bug {
+    Engine(Planted),
+    Pruner(PrunerBug),
+}
+
+/// Names of bugs, for whoever asks for one.
+const BUGS: [(&str, Bug); 14] = [
+    ("fence-unchecked", Bug::Engine(Planted::FenceUnchecked)),
+    ("lock-unchecked", Bug::Engine(Planted::LockUnchecked)),
+    ("void-ignored", Bug::Engine(Planted::VoidIgnored)),
+    ("registered-late", Bug::Engine(Planted::RegisteredLate)),
+    ("reuse-unchecked", Bug::Engine(Planted::ReuseUnchecked)),
+    ("mask-ignored", Bug::Engine(Planted::MaskIgnored)),
+    ("segment-early", Bug::Engine(Planted::SegmentEarly)),
+    ("fsync-skipped", Bug::Engine(Planted::FsyncSkipped)),
+    ("salt-left-out", Bug::Engine(Planted::SaltLeftOut)),
+    ("locks-listed-early", Bug::Pruner(PrunerBug::LocksListedEarly)),
+    ("swept-before-drain", Bug::Pruner(PrunerBug::SweptBeforeDrain)),
+    ("no-second-look", Bug::Pruner(PrunerBug::NoSecondLook)),
+    ("unretired", Bug::Pruner(PrunerBug::Unretired)),
+    ("parity-removed-early", Bug::Pruner(PrunerBug::ParityRemovedEarly)),
+];
+
+/// How a run ended.
+#[derive(Debug)]
+struct Ended {
+    violation: Option<String>,
+    calls: u64,
+    trace: String,
+    acknowledged: u64,
+    log: Vec<String>,
+}
+
+/// Who plays in a run.
+fn draw_cast(dice: &mut Dice) -> Vec<(Role, u64)> {
+    let mut cast = Vec::new();
+    let writers = if dice.one_in(4) { 3 + dice.below(6) } else { 1 + dice.below(3) };
+    for _ in 0..writers {
+        cast.push((Role::Writer, 1 + dice.below(3)));
+    }
+    for _ in 0..dice.below(2) {
+        cast.push((Role::Reader, 1 + dice.below(3)));
+    }
+    for _ in 0..1 + dice.below(2) {
+        cast.push((Role::Pruner, 1 + dice.below(4)));
+    }
+    if dice.one_in(3) {
+        cast.push((Role::Repairer, 1 + dice.below(2)));
+    }
+    if dice.one_in(3) {
+        cast.push((Role::Unlocker, 1 + dice.below(4)));
+    }
+    cast
+}
+
+fn draw_faults(dice: &mut Dice, is_local: bool) -> Faults {
+    if dice.one_in(6) {
+        return Faults { pauses: 0, kills: 0, failures: 0, power_losses: 0 };
+    }
+    let mut some = |most| if dice.one_in(3) { 0 } else { dice.below(most) };
+    Faults {
+        pauses: some(30),
+        kills: some(5),
+        failures: some(6),
+        power_losses: if is_local { some(4) } else { 0 },
+    }
+}
+
+/// One run, from nothing to rest.
+fn run(seed: u64, bug: Option<Bug>) -> Ended {
+    let engine_bug = if let Some(Bug::Engine(bug)) = bug { Some(bug) } else { None };
+    let pruner_bug = if let Some(Bug::Pruner(bug)) = bug { Some(bug) } else { None };
+    plant(engine_bug);
+    let mut dice = Dice::of(seed, 0);
+    let is_local = !dice.one_in(3);
+    let kind = StoreKind { is_local, creates: is_local || dice.one_in(2) };
+    let clock = Arc::new(TrueClock(AtomicI64::new(START.0)));
+    let store = MemoryStore::new().with_clock(Arc::<TrueClock>::clone(&clock));
+    let store = Arc::new(store.with_capabilities(Capabilities { is_local, is_weak: false }));
+    let mut lab = Lab::new(Arc::<MemoryStore>::clone(&store), dice.one_in(2), seed ^ 0x5eed);
+    lab.environment.clock = Arc::<TrueClock>::clone(&clock);
+    lab.create().unwrap();
+    let mut raw = lab.clone();
+    raw.environment.random = Arc::new(SeededRandomness::new(seed ^ 0x5ade));
+    let cast = draw_cast(&mut dice);
+    let faults = draw_faults(&mut dice, is_local);
+    let shadow = Shadow::new(Arc::clone(&store), &raw);
+    let world = Arc::new(World::new(seed, cast.len(), faults, (store, kind, clock), shadow));
+    let pruner = SmallPruner { bug: pruner_bug };
+    let company = Cast { world: Arc::clone(&world), seed, lab: &lab, pruner: &pruner };
+    std::thread::scope(|scope| {
+        for (actor, (role, rounds)) in cast.iter().copied().enumerate() {
+            let (company, world) = (&company, &world);
+            scope.spawn(move || {
+                plant(engine_bug);
+                world.enter(actor);
+                let played = catch_unwind(AssertUnwindSafe(|| company.play(actor, role, rounds)));
+                if played.is_err() {
+                    world.violate(format!("{role:?} {actor} panicked"));
+                }
+                world.leave(actor);
+            });
+        }
+    });
+    if world.violation().is_none()
+        && let Err(text) = come_to_rest(&world, &raw, &pruner)
+    {
+        world.violate(text);
+    }
+    plant(None);
+    let (calls, trace) = world.trace();
+    let acknowledged = world.shadow().acknowledged;
+    Ended { violation: world.violation(), calls, trace, acknowledged, log: world.log() }
+}
+
+/// Nobody to wait for, and nothing to forget.
+struct Quiet;
+
+impl Surroundings for Quiet {
+    fn choose(&mut self, _: &[SessionId]) -> Vec<SessionId> {
+        Vec::new()
+    }
+
+    fn sleep(&mut self, _: i64) {}
+}
+
+/// No more faults: everything ends, space comes back, and nothing is damaged.
+fn come_to_rest(world: &Arc<World>, raw: &Lab, pruner: &dyn Prune) -> Result<(), String> {
+    let told = |error: Error| format!("at rest: {error}");
+    while world.land_late_put() {}
+    if let Some(text) = world.violation() {
+        return Err(text);
+    }
+    let process = world.begin(0, "rest");
+    let store = Arc::new(store::ProcessStore { world: Arc::clone(world), process });
+    let lab = raw.on(store);
+    world.end_faults();
+    let repository = lab.open().map_err(|error| told(error.into()))?;
+    unlock(&repository, UnlockOptions { force: true }, &SilentMonitor).map_err(told)?;
+    let options = RepairOptions { dry_run: false, threads: 1 };
+    let report = repair(&repository, &options, &SilentMonitor).map_err(told)?;
+    if report.is_lossy() {
+        return Err(format!("at rest: a repair lost something: {:?} {:?}", report.unrepaired, report.lost));
+    }
+    for _ in 0..2 {
+        let pruned = pruner.prune(&repository, &mut Quiet).map_err(told)?;
+        if pruned != Pruned::Done {
+            return Err(format!("at rest: prune ended with {pruned:?}"));
+        }
+    }
+    repair(&repository, &options, &SilentMonitor).map_err(told)?;
+    if let Some(text) = world.violation() {
+        return Err(text);
+    }
+    world.shadow().check_rest()
+}
+
+fn tell(seed: u64, ended: &Ended) -> String {
+    let text = ended.violation.as_deref().unwrap_or("no violation");
+    format!("seed {seed}, {} calls, trace {}: {text}", ended.calls, ended.trace)
+}
+
+#[test]
+fn no_schedule_and_no_fault_costs_an_acknowledged_snapshot() {
+    let (mut calls, mut acknowledged) = (0, 0);
+    for seed in 0..200 {
+        let ended = run(seed, None);
+        assert!(ended.violation.is_none(), "{}\n{}", tell(seed, &ended), ended.log.join("\n"));
+        calls += ended.calls;
+        acknowledged += ended.acknowledged;
+    }
+    println!("{calls} calls, {acknowledged} snapshots acknowledged");
+    assert!(acknowledged > 200);
+}
+
+#[test]
+fn a_seed_replays_exactly() {
+    for seed in 0..10 {
+        let (first, second) = (run(seed, None), run(seed, None));
+        assert_eq!((first.calls, first.trace), (second.calls, second.trace), "seed {seed}");
+    }
+}
+
+/// `cargo xtask sim` drives this.
+#[test]
+#[ignore = "as many seeds as CONTAINERARCHIVE_SIM says, for `cargo xtask sim`"]
+fn many() {
+    let plan = std::env::var("CONTAINERARCHIVE_SIM").unwrap();
+    let mut words = plan.split(' ');
+    let mut number = || words.next().unwrap().parse::<u64>().unwrap();
+    let (first, count) = (number(), number());
+    let bug = words.next().map(|name| {
+        let known = BUGS.iter().find(|(known, _)| *known == name);
+        known.unwrap_or_else(|| panic!("no bug '{name}'; there are {:?}", BUGS.map(|(name, _)| name))).1
+    });
+    let begun = std::time::Instant::now();
+    let (mut calls, mut acknowledged) = (0, 0);
+    for seed in first..first + count {
+        let ended = run(seed, bug);
+        calls += ended.calls;
+        acknowledged += ended.acknowledged;
+        if ended.violation.is_some() {
+            if bug.is_some() {
+                println!("found: {}", tell(seed, &ended));
+                return;
+            }
+            panic!("{}\n{}", ended.log.join("\n"), tell(seed, &ended));
+        }
+        if count == 1 {
+            println!("{}", tell(seed, &ended));
+        }
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("{count} seeds, {calls} calls, {acknowledged} snapshots acknowledged, {seconds:.0} s, no violation");
+    assert!(bug.is_none(), "the planted bug was not found");
+}
