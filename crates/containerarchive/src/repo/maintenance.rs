@@ -6,7 +6,6 @@ use super::keyring::DomainKeys;
 use super::session_list::{SessionState, SessionView, list_sessions};
 use super::{RepoError, Repository, Session};
 use crate::base::{SessionId, SilentMonitor};
-use crate::format::slot::Capability;
 
 /// Beginning of the operation of each maintenance session.
 pub(super) const MAINTENANCE: &str = "maintenance: ";
@@ -76,10 +75,9 @@ fn other(repository: &Repository, own: SessionId) -> Result<Option<String>, Repo
     let sessions = list_sessions(repository, &SilentMonitor)?;
     let is_live = |state| matches!(state, SessionState::Live | SessionState::Unknown);
     let others = sessions.into_iter().filter(|session| session.id != own && is_live(session.state));
-    let is_admin = repository.keys.capability() == Capability::Admin;
     let is_in_the_way = |session: &SessionView| match &session.info {
-        // Who cannot read what others do gives way to all of them. For an admin such an object is damaged.
-        None => !is_admin,
+        // It could not be read, or is another domain's: it may be maintenance. Dead ones are in nobody's way.
+        None => true,
         Some(info) => info.operation.starts_with(MAINTENANCE),
     };
     Ok(others.filter(is_in_the_way).map(|session| session.holder()).next())

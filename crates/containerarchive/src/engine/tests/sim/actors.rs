@@ -61,7 +61,8 @@ impl Cast<'_> {
             let mut lab = self.lab.on(store);
             lab.environment.clock = Arc::new(ProcessClock { world: world(), process, skew_ms });
             lab.environment.random = Arc::new(SeededRandomness::new(number));
-            self.world.sleep(process, dice.below(3_600_000) as i64);
+            let most = dice.below(12);
+            self.world.sleep(process, dice.below(500 << most) as i64);
             let mut scene = Scene { cast: self, process, lab, dice: Dice::of(number, 3), number };
             let result = match role {
                 Role::Writer => scene.write(),

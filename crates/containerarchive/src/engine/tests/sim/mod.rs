@@ -24,6 +24,7 @@ use crate::base::testing::SeededRandomness;
 use crate::base::{Planted, SessionId, SilentMonitor};
 use crate::engine::{RepairOptions, UnlockOptions, repair, unlock};
 use crate::error::Error;
+use crate::repo::Repository;
 use crate::store::{Capabilities, MemoryStore};
 
 /// A bug on purpose.
@@ -156,33 +157,39 @@ impl Surroundings for Quiet {
 
 /// No more faults: everything ends, space comes back, and nothing is damaged.
 fn come_to_rest(world: &Arc<World>, raw: &Lab, pruner: &dyn Prune) -> Result<(), String> {
-    let told = |error: Error| format!("at rest: {error}");
-    while world.land_late_put() {}
-    if let Some(text) = world.violation() {
-        return Err(text);
-    }
     let process = world.begin(0, "rest");
     let store = Arc::new(store::ProcessStore { world: Arc::clone(world), process });
     let lab = raw.on(store);
     world.end_faults();
-    let repository = lab.open().map_err(|error| told(error.into()))?;
-    unlock(&repository, UnlockOptions { force: true }, &SilentMonitor).map_err(told)?;
-    let options = RepairOptions { dry_run: false, threads: 1 };
-    let report = repair(&repository, &options, &SilentMonitor).map_err(told)?;
-    if report.is_lossy() {
-        return Err(format!("at rest: a repair lost something: {:?} {:?}", report.unrepaired, report.lost));
-    }
+    let repository = lab.open().map_err(|error| error.to_string())?;
+    // What is on its way arrives in the middle of it, or at its end.
     for _ in 0..2 {
-        let pruned = pruner.prune(&repository, &mut Quiet).map_err(told)?;
-        if pruned != Pruned::Done {
-            return Err(format!("at rest: prune ended with {pruned:?}"));
-        }
+        settle(&repository, pruner)?;
+        world.land_late_put();
     }
-    repair(&repository, &options, &SilentMonitor).map_err(told)?;
+    while world.land_late_put() {}
+    settle(&repository, pruner)?;
     if let Some(text) = world.violation() {
         return Err(text);
     }
     world.shadow().check_rest()
+}
+
+fn settle(repository: &Repository, pruner: &dyn Prune) -> Result<(), String> {
+    let told = |error: Error| format!("at rest: {error}");
+    unlock(repository, UnlockOptions { force: true }, &SilentMonitor).map_err(told)?;
+    let options = RepairOptions { dry_run: false, threads: 1 };
+    let report = repair(repository, &options, &SilentMonitor).map_err(told)?;
+    if report.is_lossy() {
+        return Err(format!("at rest: a repair lost something: {:?} {:?}", report.unrepaired, report.lost));
+    }
+    for _ in 0..2 {
+        let pruned = pruner.prune(repository, &mut Quiet).map_err(told)?;
+        if pruned != Pruned::Done {
+            return Err(format!("at rest: prune ended with {pruned:?}"));
+        }
+    }
+    Ok(())
 }
 
 fn tell(seed: u64, ended: &Ended) -> String {

@@ -127,6 +127,7 @@ impl Run<'_> {
 
     fn all(&self, around: &mut dyn Surroundings) -> Result<Pruned, Error> {
         end_dead_sessions(self.repository, &SilentMonitor)?;
+        self.remove_fences()?;
         self.forget(around)?;
         let early = self.sessions()?;
         let Some(plan) = self.plan()? else { return Ok(Pruned::Pending) };
@@ -174,6 +175,20 @@ impl Run<'_> {
             sealed.map_err(|source| RepoError::format(&names::record(T::KIND, id), source))?;
         self.store().put(&name, &bytes, Durability::Durable)?;
         there_is_fine(self.store().put(&names::replica(&name), &bytes, Durability::Durable))
+    }
+
+    /// A void says all that a fence does once the lock is gone.
+    fn remove_fences(&self) -> Result<(), Error> {
+        let mut fenced = Vec::new();
+        let mut list = |entry: ListEntry| fenced.extend(names::id_of::<SessionId>(&entry.name, "fence"));
+        self.store().list(names::LOCKS, &mut list).map_err(RepoError::from)?;
+        for id in fenced {
+            let is_there = |name| self.store().head(&name).map(|len| len.is_some()).map_err(RepoError::from);
+            if is_there(names::void(id))? && !is_there(names::session(id))? {
+                gone_is_fine(self.store().delete(&names::fence(id)))?;
+            }
+        }
+        Ok(())
     }
 
     /// P2

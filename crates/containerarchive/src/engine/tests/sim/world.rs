@@ -74,6 +74,7 @@ struct State {
     /// Mean number of calls between two faults, and between two switches.
     fault_gap: u64,
     switch_gap: u64,
+    late_gap: u64,
     calls: u64,
     trace: blake3::Hasher,
     log: VecDeque<String>,
@@ -117,6 +118,7 @@ impl World {
             faults,
             fault_gap: 20 + dice.below(400),
             switch_gap: 1 + dice.below(10),
+            late_gap: 20 << dice.below(8),
             calls: 0,
             trace: blake3::Hasher::new(),
             log: VecDeque::new(),
@@ -148,6 +150,7 @@ impl World {
     pub(super) fn end_faults(&self) {
         let mut state = self.state();
         state.faults = Faults { pauses: 0, kills: 0, failures: 0, power_losses: 0 };
+        state.late_gap = u64::MAX;
     }
 
     /// Waits for the first turn.
@@ -233,33 +236,36 @@ impl World {
         }
         let step = state.dice.below(50) as i64;
         self.clock.0.fetch_add(step, Ordering::Relaxed);
-        // Around these every order counts.
-        let is_hot = matches!(operation, "put" | "delete" | "lock" | "list");
-        if state.faults.pauses > 0 && state.is_due(is_hot) {
+        let heat = heat(operation, object);
+        if state.faults.pauses > 0 && state.is_due(heat) {
             state.faults.pauses -= 1;
             let most = state.dice.below(22);
             let pause = state.dice.below((1000_u64 << most).min(MAX_PAUSE_MS)) as i64;
             state.actors[process.actor].wake_ms = self.clock.now().0 + pause;
             state.note(process, "pauses for", &format!("{pause} ms"));
             state = self.hand_over(state, process.actor);
-        } else if is_hot || { let gap = state.switch_gap; state.dice.one_in(gap) } {
-            state = self.hand_over(state, process.actor);
+        } else {
+            let gap = if heat > 0 { 1 } else { state.switch_gap };
+            if state.dice.one_in(gap) {
+                state = self.hand_over(state, process.actor);
+            }
         }
         if !state.is_alive(process) {
             return Fate::Dead;
         }
-        if !state.late.is_empty() && state.dice.one_in(40) {
+        let late_gap = state.late_gap;
+        if !state.late.is_empty() && state.dice.one_in(late_gap) {
             drop(state);
             self.land_late_put();
             state = self.state();
         }
         state.note(process, operation, object);
-        let fate = self.draw_fate(&mut state, process, operation, is_hot);
+        let fate = self.draw_fate(&mut state, process, operation, heat);
         drop(state);
         fate
     }
 
-    fn draw_fate(&self, state: &mut State, process: Process, operation: &str, is_hot: bool) -> Fate {
+    fn draw_fate(&self, state: &mut State, process: Process, operation: &str, heat: u32) -> Fate {
         if operation == "clock" {
             return Fate::Goes;
         }
@@ -268,14 +274,14 @@ impl World {
             1 if operation == "put" && !self.kind.is_local => Effect::Late,
             _ => Effect::Done,
         };
-        if state.faults.kills > 0 && state.is_due(is_hot) {
+        if state.faults.kills > 0 && state.is_due(heat) {
             state.faults.kills -= 1;
             let effect = effect(state);
             state.actors[process.actor].incarnation += 1;
             state.note(process, "is killed at this call", &format!("{effect:?}"));
             return Fate::Fails(StoreErrorKind::Failed, effect);
         }
-        if state.faults.failures > 0 && state.is_due(is_hot) {
+        if state.faults.failures > 0 && state.is_due(heat) {
             state.faults.failures -= 1;
             // Neither that something is there nor that it is not: that would be an answer, and a wrong one.
             let kinds = [
@@ -397,13 +403,23 @@ impl World {
     }
 }
 
+/// Around what calls every order counts.
+fn heat(operation: &str, object: &str) -> u32 {
+    let is_session = ["snapshots/", "locks/", "records/retire/"].iter().any(|folder| object.starts_with(folder));
+    match operation {
+        "put" | "delete" | "head" if is_session => 2,
+        "put" | "delete" | "list" => 1,
+        _ => 0,
+    }
+}
+
 impl State {
     fn is_alive(&self, process: Process) -> bool {
         self.actors[process.actor].incarnation == process.incarnation
     }
 
-    fn is_due(&mut self, is_hot: bool) -> bool {
-        let gap = if is_hot { self.fault_gap / 4 } else { self.fault_gap };
+    fn is_due(&mut self, heat: u32) -> bool {
+        let gap = self.fault_gap >> (2 * heat);
         self.dice.one_in(gap)
     }
 
