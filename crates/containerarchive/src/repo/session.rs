@@ -1,6 +1,7 @@
 //! Sessions (DESIGN: S1–S3, W1, W5): an operation says that it runs before it reads what others wrote.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::keyring::DomainKeys;
 use super::objects::{delete_if_there, put_replica};
@@ -12,12 +13,14 @@ use crate::format::manifest::{Manifest, SealedManifest};
 use crate::format::names;
 use crate::format::prefix::{Class, ObjectKind};
 use crate::format::session::SessionInfo;
-use crate::store::{Durability, Held, StoreErrorKind};
+use crate::store::{Durability, Held, Store, StoreErrorKind};
 
 /// A registered session. It holds the operating system's lock on its file until it is dropped.
 pub struct Session {
     /// Its id, and that of the snapshot that it may commit.
     pub id: SessionId,
+    /// A put of its manifest failed and may still arrive.
+    may_appear: AtomicBool,
     _held: Box<dyn Held>,
 }
 
@@ -63,7 +66,7 @@ impl Session {
         let secrets = domain.session_secrets(&prefix)?;
         let bytes = info.seal(&prefix, &secrets).map_err(|source| RepoError::format(&name, source))?;
         let held = repository.store.put_held(&name, &bytes)?;
-        Ok(Self { id, _held: held })
+        Ok(Self { id, may_appear: AtomicBool::new(false), _held: held })
     }
 
     /// Registers a session and reads, in this order, what it must not use and what it may use (W1).
@@ -175,6 +178,7 @@ impl Session {
         }
         let store = &*repository.store;
         if let Err(error) = store.put(&name, &bytes, Durability::Durable) {
+            self.expect_late_put(store);
             // It may have been written all the same; a snapshot that nobody was told of must not stay.
             let _ = delete_if_there(store, &name);
             return Err(error.into());
@@ -201,6 +205,7 @@ impl Session {
             }
         }
         if let Err(error) = put_replica(store, &name, &bytes) {
+            self.expect_late_put(store);
             let _ =
                 delete_if_there(store, &names::replica(&name)).and_then(|()| delete_if_there(store, &name));
             return Err(error);
@@ -208,11 +213,22 @@ impl Session {
         Ok(Committed::Acknowledged)
     }
 
-    /// Ends the session: its file is deleted.
+    /// A put that failed may arrive at a remote store long after that.
+    fn expect_late_put(&self, store: &dyn Store) {
+        if !store.capabilities().is_local {
+            self.may_appear.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends the session: its file is deleted. It stays if the manifest may yet appear, which nobody was told of and whose
+    /// packs will be pruned: whoever finds the session dead then forbids the snapshot (S4).
     ///
     /// # Errors
     /// The store failed.
     pub fn end(self, repository: &Repository) -> Result<(), RepoError> {
+        if self.may_appear.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         Ok(delete_if_there(&*repository.store, &names::session(self.id))?)
     }
 }
