@@ -1,6 +1,6 @@
 //! The end of an ingest (W5): the manifest, and again under a new session if an admin's maintenance took this one for dead.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -44,7 +44,7 @@ impl Commit<'_> {
     pub(super) fn run(
         &self,
         session: Session,
-        used_packs: &HashSet<PackId>,
+        used_packs: &BTreeSet<PackId>,
         mut manifest: Manifest,
     ) -> Result<IngestReport, Error> {
         self.warn_of(&manifest);
@@ -88,7 +88,7 @@ impl Commit<'_> {
     }
 
     /// W1 again, and W2 for every pack that the snapshot refers to.
-    fn register_again(&self, fenced: SessionId, used_packs: &HashSet<PackId>) -> Result<Session, Error> {
+    fn register_again(&self, fenced: SessionId, used_packs: &BTreeSet<PackId>) -> Result<Session, Error> {
         let domain = Arc::clone(self.domain);
         let (session, mut index) = Session::register_writer(self.repository, domain, "ingest", self.monitor)?;
         for pack in used_packs {

@@ -1,7 +1,7 @@
 //! Where chunks end: known ones are referred to, new ones go into packs, packs into the store, and segments name them.
 //! One thread owns a writer; packs are sealed and written by threads of their own, which mostly wait for the disk.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::{Pool, Ticket};
@@ -69,7 +69,7 @@ pub(crate) struct Writer<'env> {
     most_in_flight: usize,
     in_flight: VecDeque<Ticket<Result<Written, RepoError>>>,
     stored: StoredPacks,
-    used: HashSet<PackId>,
+    used: BTreeSet<PackId>,
     spare: Vec<Vec<u8>>,
     node_compression: ItemCompression,
     compressor: Compressor,
@@ -106,7 +106,7 @@ impl<'env> Writer<'env> {
             packs,
             in_flight: VecDeque::new(),
             stored: adopted,
-            used: HashSet::new(),
+            used: BTreeSet::new(),
             spare: Vec::new(),
             node_compression: ItemCompression::new(repository.settings.compression),
             compressor: Compressor::new(),
@@ -247,7 +247,7 @@ impl<'env> Writer<'env> {
     }
 
     /// All packs that what was written refers to.
-    pub(crate) fn used_packs(&self) -> &HashSet<PackId> {
+    pub(crate) fn used_packs(&self) -> &BTreeSet<PackId> {
         &self.used
     }
 
@@ -265,7 +265,7 @@ impl<'env> Writer<'env> {
         if is_kept && self.stored.publish(self.repository, &self.domain, self.session).is_ok() {
             return;
         }
-        let packs: HashSet<PackId> = self.waiting.keys().copied().chain(self.stored.private()).collect();
+        let packs: BTreeSet<PackId> = self.waiting.keys().copied().chain(self.stored.private()).collect();
         // What cannot be deleted now is found by prune.
         for id in self.keeper.shards_of_only(&packs) {
             let _ = self.repository.store.delete(&names::shard(id));

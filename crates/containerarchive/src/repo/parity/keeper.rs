@@ -1,6 +1,7 @@
 //! The open groups of a writer: each pack that it stores takes the next column, and its bytes are added to the shards
 //! while it is hashed, so that no pack is read again (DESIGN: W3, parity is durable before a segment names a pack).
 
+use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::encode::{new_group, protect_packs, write_shards};
@@ -211,7 +212,7 @@ impl<'a> ParityKeeper<'a> {
     }
 
     /// Shards that protect nothing but these packs.
-    pub fn shards_of_only(&self, packs: &std::collections::HashSet<PackId>) -> Vec<ShardId> {
+    pub fn shards_of_only(&self, packs: &BTreeSet<PackId>) -> Vec<ShardId> {
         let shards = lock(&self.shards);
         let of_only =
             |(_, members): &&(ShardId, Vec<PackId>)| members.iter().all(|pack| packs.contains(pack));

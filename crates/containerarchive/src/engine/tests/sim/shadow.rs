@@ -92,7 +92,9 @@ impl Shadow {
         if is_segment.is_some() || name.as_str().ends_with(".pack") {
             let salt: [u8; 32] = bytes[PREFIX_LEN - 32..PREFIX_LEN].try_into().unwrap();
             // In quarantine and after a repair the same object may stand again.
-            let id = |name: &ObjectName| name.as_str().rsplit('/').next().map(str::to_owned);
+            let id = |name: &ObjectName| {
+                name.as_str().split(['/', '.']).find(|part| part.len() == 64).map(str::to_owned)
+            };
             let other = self.salts.insert(salt, name.clone()).filter(|other| id(other) != id(name));
             if let Some(other) = other {
                 return Err(format!("{name} and {other} have one salt: their keys and nonces repeat"));

@@ -405,9 +405,12 @@ impl World {
 
 /// Around what calls every order counts.
 fn heat(operation: &str, object: &str) -> u32 {
-    let is_session = ["snapshots/", "locks/", "records/retire/"].iter().any(|folder| object.starts_with(folder));
+    let is_in = |folder| object.starts_with(folder);
     match operation {
-        "put" | "delete" | "head" if is_session => 2,
+        "put" if is_in("snapshots/") => 3,
+        "put" | "delete" if is_in("locks/") || is_in("records/retire/") => 2,
+        "delete" if object.ends_with(".pack") => 2,
+        "head" if is_in("locks/") => 1,
         "put" | "delete" | "list" => 1,
         _ => 0,
     }
