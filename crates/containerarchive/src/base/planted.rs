@@ -13,6 +13,7 @@ pub(crate) enum Planted {
     /// A writer reads records and segments before it registers (W1).
     RegisteredLate,
     /// A writer refers to a pack that an earlier session saw (W2).
+    #[cfg(test)]
     ReuseUnchecked,
     /// A writer uses packs that are retired (S2).
     MaskIgnored,

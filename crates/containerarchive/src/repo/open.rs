@@ -9,9 +9,8 @@ use super::{ParityStore, RepoError, retired, slots};
 use crate::base::limits::{MAX_JSON_BYTES, MAX_SMALL_JSON_BYTES};
 use crate::base::random::random_array;
 use crate::base::{
-    Planted, is_planted,
-    Clock, DomainId, Monitor, Pin, Pins, Problem, Randomness, RecordId, RepositoryId, SessionId, SlotId,
-    SystemClock, SystemRandomness, Timestamp,
+    Clock, DomainId, Monitor, Pin, Pins, Planted, Problem, Randomness, RecordId, RepositoryId, SessionId,
+    SlotId, SystemClock, SystemRandomness, Timestamp, is_planted,
 };
 use crate::crypto::{KeyFile, Passphrase, Suite, blake3_256};
 use crate::format::config::{Config, UnverifiedConfig};

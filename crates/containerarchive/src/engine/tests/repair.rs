@@ -201,7 +201,7 @@ fn more_losses_than_shards_are_reported_by_item_and_bytes_and_hurt_nothing_else(
         let groups = crate::repo::Groups::load(repository.parity_store()).unwrap();
         let stored = groups.all().iter().find(|stored| stored.group.members.len() >= 3).unwrap();
         for member in &stored.group.members[..3] {
-            assert!(store.remove(&crate::format::names::pack(member.pack)));
+            assert!(store.remove(&names::pack(member.pack)));
         }
         let report = run(&lab, APPLY).unwrap();
         assert!(report.is_lossy() && !report.lost.is_empty());

@@ -144,8 +144,9 @@ impl Scene<'_> {
             Err(_) if !shadow.is_kept(&id) => Ok(()),
             Err(error) => Err(error),
             Ok(items) => {
-                let is_right =
-                    items.iter().all(|(name, content)| shadow.content(name).is_some_and(|stored| **stored == *content));
+                let is_right = items
+                    .iter()
+                    .all(|(name, content)| shadow.content(name).is_some_and(|stored| **stored == *content));
                 drop(shadow);
                 let what = || format!("snapshot {id} was restored with other bytes");
                 self.judge(if is_right { Ok(()) } else { Err(what()) });

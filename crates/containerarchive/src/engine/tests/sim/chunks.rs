@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::base::{ChunkId, Kind, PackId};
 use crate::format::manifest::Manifest;
 use crate::format::names;
-use crate::store::StoreErrorKind;
 use crate::repo::{DomainKeys, PackReader, PackView, RecipeReader, RepoError, Repository};
+use crate::store::StoreErrorKind;
 
 pub(super) fn domain(repository: &Repository) -> Result<Arc<DomainKeys>, RepoError> {
     let keys = repository.keys.domain(repository.keys.own_domain())?;

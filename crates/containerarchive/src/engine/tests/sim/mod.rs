@@ -1,5 +1,4 @@
-//! Many actors on one simulated store, one at a time, in an order and with faults that a seed repeats. See
-//! `docs/SIMULATION.md`.
+//! Many actors on one simulated store, one at a time, in an order and with faults that a seed repeats.
 
 mod actors;
 mod chunks;
@@ -219,7 +218,8 @@ fn a_seed_replays_exactly() {
         if first.trace != second.trace {
             let differs = first.log.iter().zip(&second.log).position(|(one, other)| one != other);
             let from = differs.unwrap_or(0).saturating_sub(20);
-            let lines = |ended: &Ended| ended.log[from..].iter().take(25).cloned().collect::<Vec<_>>().join("\n");
+            let lines =
+                |ended: &Ended| ended.log[from..].iter().take(25).cloned().collect::<Vec<_>>().join("\n");
             panic!("seed {seed} differs:\n{}\n\n{}", lines(&first), lines(&second));
         }
     }
@@ -255,6 +255,8 @@ fn many() {
         }
     }
     let seconds = begun.elapsed().as_secs_f64();
-    println!("{count} seeds, {calls} calls, {acknowledged} snapshots acknowledged, {seconds:.0} s, no violation");
+    println!(
+        "{count} seeds, {calls} calls, {acknowledged} snapshots acknowledged, {seconds:.0} s, no violation"
+    );
     assert!(bug.is_none(), "the planted bug was not found");
 }

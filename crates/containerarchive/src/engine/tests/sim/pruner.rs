@@ -143,10 +143,13 @@ impl Run<'_> {
         }
         // P5
         let own = RecordId(random_array(&*self.repository.environment.random).map_err(RepoError::from)?);
-        self.put_record(own, &Retire {
-            created: self.repository.environment.clock.now(),
-            packs: plan.retired.iter().copied().collect(),
-        })?;
+        self.put_record(
+            own,
+            &Retire {
+                created: self.repository.environment.clock.now(),
+                packs: plan.retired.iter().copied().collect(),
+            },
+        )?;
         let records = self.records()?;
         if records.keys().any(|id| *id != own && !plan.records.contains_key(id)) {
             return Ok(Pruned::Pending);
@@ -169,8 +172,7 @@ impl Run<'_> {
     }
 
     fn put_record<T: Fact>(&self, id: RecordId, record: &T) -> Result<(), RepoError> {
-        let sealed =
-            record.seal_record(self.repository.config.repository, id, self.repository.keys.signer());
+        let sealed = record.seal_record(self.repository.config.repository, id, self.repository.keys.signer());
         let (name, bytes) =
             sealed.map_err(|source| RepoError::format(&names::record(T::KIND, id), source))?;
         self.store().put(&name, &bytes, Durability::Durable)?;
@@ -215,7 +217,8 @@ impl Run<'_> {
         let mut records = BTreeMap::new();
         let mut ids = BTreeSet::new();
         for folder in [Retire::KIND.folder(), format!("{}/{}", names::REPLICAS, Retire::KIND.folder())] {
-            self.store().list(&folder, &mut |entry| ids.extend(names::id_of::<RecordId>(&entry.name, "json")))?;
+            self.store()
+                .list(&folder, &mut |entry| ids.extend(names::id_of::<RecordId>(&entry.name, "json")))?;
         }
         let verifier = self.repository.keys.verifier();
         for id in ids {
@@ -352,7 +355,8 @@ impl Run<'_> {
         let mut orphans: BTreeMap<bool, Vec<PackId>> = BTreeMap::new();
         for (id, view) in plan.packs.views.iter().filter(|(id, _)| stays(id)) {
             let is_whole = |group: &crate::repo::StoredGroup| {
-                group.missing().next().is_none() && group.group.members.iter().all(|member| stays(&member.pack))
+                group.missing().next().is_none()
+                    && group.group.members.iter().all(|member| stays(&member.pack))
             };
             // One that a dead session left without parity may be the one that stays.
             let is_due = plan.kept.contains(id) || groups.of_pack(id).next().is_some();

@@ -229,7 +229,8 @@ impl Shadow {
         for loaded in &found.snapshots {
             needed.extend(self.packs.needed(&self.repository, &loaded.manifest).map_err(told)?);
         }
-        let is_of_use = |pack: &PackId| chunks_of(&self.packs.views[pack]).iter().any(|chunk| needed.contains(chunk));
+        let is_of_use =
+            |pack: &PackId| chunks_of(&self.packs.views[pack]).iter().any(|chunk| needed.contains(chunk));
         if let Some(pack) = self.packs.views.keys().find(|pack| !is_of_use(pack)) {
             return Err(format!("pack {pack} is of no use, and was not reclaimed"));
         }

@@ -103,7 +103,11 @@ impl Store for ProcessStore {
     fn put_held(&self, name: &ObjectName, bytes: &[u8]) -> Result<Box<dyn Held>, StoreError> {
         self.put_as(StoreOperation::Lock, name, bytes, Durability::Durable)?;
         self.world.lock(name, self.process);
-        Ok(Box::new(ProcessHeld { world: Arc::clone(&self.world), process: self.process, name: name.clone() }))
+        Ok(Box::new(ProcessHeld {
+            world: Arc::clone(&self.world),
+            process: self.process,
+            name: name.clone(),
+        }))
     }
 
     fn is_held(&self, name: &ObjectName) -> Result<Option<bool>, StoreError> {

@@ -432,7 +432,8 @@ impl State {
         clock.0.fetch_max(first, Ordering::Relaxed);
         let now = clock.now().0;
         let is_awake = |actor: &Actor| !actor.is_done && actor.wake_ms <= now;
-        let awake: Vec<usize> = (0..self.actors.len()).filter(|place| is_awake(&self.actors[*place])).collect();
+        let awake: Vec<usize> =
+            (0..self.actors.len()).filter(|place| is_awake(&self.actors[*place])).collect();
         Some(self.dice.pick(&awake))
     }
 
