@@ -38,11 +38,28 @@ struct Scene<'a> {
     process: Process,
     lab: Lab,
     dice: Dice,
+    taste: Taste,
     number: u64,
 }
 
-/// Pieces that contents share.
+/// Most pieces that contents share.
 const PIECES: u64 = 9;
+
+/// What contents of a run are like.
+#[derive(Clone, Copy)]
+struct Taste {
+    /// The fewer pieces, the more is stored twice at once.
+    pieces: u64,
+    /// One in so many snapshots is forgotten by each prune.
+    forget: u64,
+}
+
+impl Taste {
+    fn of(seed: u64) -> Self {
+        let mut dice = Dice::of(seed, 2);
+        Self { pieces: 1 + dice.below(PIECES), forget: 2 + dice.below(7) }
+    }
+}
 
 impl Cast<'_> {
     /// Plays a role for some rounds.
@@ -63,7 +80,14 @@ impl Cast<'_> {
             lab.environment.random = Arc::new(SeededRandomness::new(number));
             let most = dice.below(12);
             self.world.sleep(process, dice.below(500 << most) as i64);
-            let mut scene = Scene { cast: self, process, lab, dice: Dice::of(number, 3), number };
+            let mut scene = Scene {
+                cast: self,
+                process,
+                lab,
+                dice: Dice::of(number, 3),
+                taste: Taste::of(self.seed),
+                number,
+            };
             let result = match role {
                 Role::Writer => scene.write(),
                 Role::Reader => scene.read(),
@@ -95,10 +119,10 @@ impl Scene<'_> {
         for part in 0..1 + self.dice.below(2) {
             let mut content = Vec::new();
             for _ in 0..1 + self.dice.below(4) {
-                let piece = self.dice.below(PIECES);
+                let piece = self.dice.below(self.taste.pieces);
                 content.extend(noise(piece, 3000 + 1500 * piece as usize));
             }
-            if self.dice.one_in(2) {
+            if self.dice.one_in(3) {
                 content.extend(noise(1_000_000 + self.number * 2 + part, 4000));
             }
             let name = format!("c{}-{part}", self.number);
@@ -195,7 +219,7 @@ impl Surroundings for Scene<'_> {
     fn choose(&mut self, visible: &[SessionId]) -> Vec<SessionId> {
         let mut chosen = Vec::new();
         for id in visible {
-            if self.dice.one_in(2) && self.cast.world.is_alive(self.process) {
+            if self.dice.one_in(self.taste.forget) && self.cast.world.is_alive(self.process) {
                 self.cast.world.shadow().will_forget(*id);
                 chosen.push(*id);
             }

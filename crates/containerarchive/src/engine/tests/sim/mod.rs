@@ -64,6 +64,11 @@ struct Ended {
 /// Who plays in a run.
 fn draw_cast(dice: &mut Dice) -> Vec<(Role, u64)> {
     let mut cast = Vec::new();
+    if dice.one_in(5) {
+        // Pruners that are taken for dead while they sleep.
+        let roles = [Role::Writer, Role::Writer, Role::Writer, Role::Pruner, Role::Pruner, Role::Unlocker];
+        return roles.map(|role| (role, 2 + dice.below(5))).into();
+    }
     let writers = if dice.one_in(4) { 3 + dice.below(6) } else { 1 + dice.below(3) };
     for _ in 0..writers {
         cast.push((Role::Writer, 1 + dice.below(3)));
