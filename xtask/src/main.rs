@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask test | tidy | bench | bench parity | kit | golden | errors`.
+//! Project tasks: `cargo xtask test | tidy | bench | bench parity | sim | kit | golden | errors`.
 
 #![expect(
     clippy::print_stdout,
@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod sim;
 mod test;
 mod testdata;
 mod tidy;
@@ -35,6 +36,12 @@ usage: cargo xtask <task>
                                  --rounds        how often; medians are shown [default: 7]
                                  --memory-limit  measured processes go into a memory cgroup of their own
                                  --work, --out   as above
+  sim [--seeds N] [--from S] [--seed S] [--plant BUG]
+                                 simulate many actors on one store, in release; see docs/SIMULATION.md
+                                 --seeds     how many [default: 1000]
+                                 --from      the first one
+                                 --seed      this one alone
+                                 --plant     break a rule, and fail unless that is noticed
   kit                            write testdata/kit/ anew from crates/containerarchive/tests/kit/
   golden                         write testdata/golden/v1/ anew: gives up the proof that this version reads what an
                                  earlier one wrote, so only while the format may still change
@@ -54,6 +61,10 @@ fn main() -> ExitCode {
         },
         ["bench", options @ ..] => match bench::Options::parse(options) {
             Ok(options) => bench::main(&root(), &options),
+            Err(problem) => usage(&problem),
+        },
+        ["sim", options @ ..] => match sim::Options::parse(options) {
+            Ok(options) => sim::main(&root(), &options),
             Err(problem) => usage(&problem),
         },
         ["test", options @ ..] => match test::Options::parse(options) {
