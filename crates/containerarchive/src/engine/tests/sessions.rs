@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::support::{ADMIN, Lab, item, noise, sql};
 use crate::base::monitor::RecordingMonitor;
 use crate::base::{NoPins, SilentMonitor};
-use crate::engine::{IngestOptions, ingest};
+use crate::engine::{IngestOptions, UnlockOptions, ingest, unlock};
 use crate::error::ErrorCode;
 use crate::format::names;
-use crate::repo::Session;
+use crate::repo::{Maintenance, RepoError, Session, list_sessions};
 use crate::store::{
     Capabilities, LocalStore, MemoryStore, ObservedStore, Store, StoreError, StoreErrorKind, StoreOperation,
 };
@@ -367,5 +367,45 @@ fn of_many_inits_at_once_exactly_one_makes_a_repository_that_its_key_opens() {
         assert_eq!(crate::repo::list_slots(&repository, &SilentMonitor).unwrap().len(), 1);
         labs[1].ingest(&[("a", b"content")]).unwrap();
         assert_eq!(std::fs::read_dir(folder.path().join("r/locks")).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn maintenance_gives_way_to_a_live_session_that_cannot_be_read() {
+    let store = Arc::new(MemoryStore::new());
+    let lab = Lab::new(Arc::<MemoryStore>::clone(&store), true, 1);
+    lab.create().unwrap();
+    let repository = lab.open().unwrap();
+    let domain = repository.keys.domain(crate::base::DomainId::MAIN).unwrap().unwrap();
+    let other = Maintenance::begin(&repository, &domain, "repair").unwrap();
+    assert!(store.corrupt(&names::session(other.session()), |bytes| bytes.truncate(10)));
+    let refused = Maintenance::begin(&repository, &domain, "reindex").map(|_| ()).unwrap_err();
+    assert!(matches!(&refused, RepoError::Held { .. }), "{refused}");
+    // Whose process is gone is in nobody's way.
+    drop(other);
+    Maintenance::begin(&repository, &domain, "reindex").unwrap().end(&repository).unwrap();
+}
+
+#[test]
+fn a_session_whose_manifest_may_arrive_late_stays_until_that_is_forbidden() {
+    for is_local in [true, false] {
+        let store = MemoryStore::new().with_capabilities(Capabilities { is_local, is_weak: false });
+        let observed = Arc::new(ObservedStore::new(Arc::new(store)));
+        let lab = Lab::new(Arc::<ObservedStore>::clone(&observed), true, 1);
+        lab.create().unwrap();
+        observed.set_before(|call| {
+            let is_manifest = call.operation == StoreOperation::Put && call.name.starts_with("snapshots/");
+            let error = || StoreError::new(StoreErrorKind::Network, call.operation, &call.name, "planted");
+            if is_manifest { Err(error()) } else { Ok(()) }
+        });
+        lab.ingest(&[("a", b"content")]).unwrap_err();
+        observed.clear_hooks();
+        let repository = lab.open().unwrap();
+        let left = list_sessions(&repository, &SilentMonitor).unwrap();
+        assert_eq!(left.len(), usize::from(!is_local));
+        unlock(&repository, UnlockOptions { force: true }, &SilentMonitor).unwrap();
+        for session in left {
+            assert!(repository.store.head(&names::void(session.id)).unwrap().is_some());
+        }
     }
 }
