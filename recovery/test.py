@@ -1020,6 +1020,14 @@ def read_session(repo, name, session):                                      # se
     inner = reader.parse_json(name, reader.open_blob(repo.suite, name, key, base64.b64decode(body["pages"])))
     reader.check_members(name, inner, {"operation": reader.is_text, "host": reader.is_text, "user": reader.is_text,
                                        "pid": reader.is_count, "started": reader.is_time})
+    if "snapshots" in inner:
+        reader.check_members(name, inner, {"snapshots": reader.is_list(reader.is_hex(16))})
+
+
+def read_pin(repo, name, record):
+    members = {"created": reader.is_time, "snapshot": reader.is_hex(16)}
+    body = repo.text(name, f"records/pin/{record}.json", "pin", members, signed=True, limit=64 << 20).body
+    check(body["snapshot"] == record, name, "R-RECORD-FILE-4")
 
 
 def read_settings(repo, name, record):
@@ -1125,6 +1133,7 @@ KIT_READ = {
 KIT_BESIDE = {
     "idx": lambda repo, name, raw: read_idx(repo, name, raw, KIT_PACK), "segment": read_segment,
     "session": lambda repo, name, raw: read_session(repo, name, KIT_SESSION),
+    "pin": lambda repo, name, raw: read_pin(repo, name, KIT_ID),
     "settings": lambda repo, name, raw: read_settings(repo, name, KIT_ID),
     "verified": lambda repo, name, raw: read_verified(repo, name, KIT_ID)}
 

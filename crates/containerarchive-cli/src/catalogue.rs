@@ -126,6 +126,13 @@ pub(crate) const CATALOGUE: &[Entry] = &[
         is_retryable: false,
     },
     Entry {
+        code: ErrorCode::Pinned,
+        exit_code: 1,
+        cause: "a snapshot that was to be forgotten is pinned; none was forgotten",
+        advice: "leave it out, or, if it may go after all, 'containerarchive unpin' it first",
+        is_retryable: false,
+    },
+    Entry {
         code: ErrorCode::Stale,
         exit_code: 1,
         cause: "'status' found no snapshot, or a series whose newest snapshot is older than --max-age",
@@ -199,6 +206,7 @@ mod tests {
             (ErrorCode::Mendable, 13),
             (ErrorCode::Damaged, 14),
             (ErrorCode::NotFound, 1),
+            (ErrorCode::Pinned, 1),
             (ErrorCode::Stale, 1),
             (ErrorCode::Full, 15),
             (ErrorCode::Network, 16),

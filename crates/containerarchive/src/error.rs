@@ -221,6 +221,8 @@ error_codes! {
     Damaged = "E_DAMAGED",
     /// No snapshot or item of this name.
     NotFound = "E_NOT_FOUND",
+    /// A pinned snapshot is in the way.
+    Pinned = "E_PINNED",
     /// There is no snapshot, or the newest one of a series is older than was asked for.
     Stale = "E_STALE",
     /// The store is full.
@@ -297,6 +299,8 @@ fn repo_code(error: &RepoError) -> ErrorCode {
             ErrorCode::Key
         }
         RepoError::Held { .. } => ErrorCode::Held,
+        RepoError::Pinned { .. } => ErrorCode::Pinned,
+        RepoError::NotPinned { .. } => ErrorCode::NotFound,
         RepoError::NeedsAdmin { .. } => ErrorCode::Capability,
         RepoError::Rollback { .. } => ErrorCode::Rollback,
         RepoError::SlotStays { .. } | RepoError::SlotLimit { .. } => ErrorCode::Usage,

@@ -49,8 +49,8 @@ pub use format::parity_level::Parity;
 pub use format::slot::Capability;
 pub use host::{CapturedCommand, FilePins};
 pub use repo::{
-    CreateOptions, Credential, Environment, GroupStatus, LoadedManifest, Locked, MendedPack, NewCredential,
-    OpenOptions, ParityOverview, RepoError, Repository, SessionState, SessionView, SlotView, add_slot,
-    create, list_slots, remove_slot,
+    CreateOptions, Credential, Environment, Forgotten, GroupStatus, InUse, LoadedManifest, Locked,
+    MendedPack, NewCredential, OpenOptions, ParityOverview, RepoError, Repository, SessionState, SessionView,
+    SlotView, add_slot, create, forget_snapshots, list_slots, remove_slot,
 };
 pub use store::{LocalStore, MemoryStore, Store};

@@ -345,7 +345,12 @@ mod tests {
         SeriesStatus {
             series: name.to_owned(),
             domain: DomainId::MAIN,
-            newest: LoadedManifest { manifest, domain: DomainId::MAIN, blake3: [0; 32] },
+            newest: LoadedManifest {
+                manifest,
+                domain: DomainId::MAIN,
+                blake3: [0; 32],
+                stored_at: Timestamp(0),
+            },
             snapshots: 1,
             age_ms: if freshness == Freshness::Stale { 10_800_000 } else { 0 },
             freshness,

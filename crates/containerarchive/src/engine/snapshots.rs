@@ -12,6 +12,7 @@ use crate::repo::{Damage, LoadedManifest, Manifests, Repository, load_manifests}
 #[derive(Debug)]
 pub struct Snapshots {
     found: Manifests,
+    pinned: BTreeSet<SessionId>,
 }
 
 /// Reads all snapshots and remembers that they were seen. What is damaged or missing is reported and listed.
@@ -30,7 +31,7 @@ pub fn snapshots(
         .map(|loaded| (loaded.domain, loaded.manifest.id, loaded.manifest.committed_at))
         .collect();
     repository.remember(pins, &seen, monitor);
-    Ok(Snapshots { found })
+    Ok(Snapshots { found, pinned: repository.pinned()? })
 }
 
 /// How a user names a snapshot: `latest`, `latest~N`, or the beginning of an id.
@@ -76,6 +77,27 @@ impl Snapshots {
     #[must_use]
     pub fn damaged(&self) -> &BTreeMap<SessionId, Damage> {
         &self.found.damaged
+    }
+
+    /// Whether a snapshot is pinned: no rule and no `forget` removes it.
+    #[must_use]
+    pub fn is_pinned(&self, id: SessionId) -> bool {
+        self.pinned.contains(&id)
+    }
+
+    /// The id of the one snapshot that is meant. A whole id may also name one that is damaged or missing: so an admin
+    /// accepts its loss by name.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn find_id(&self, selector: &Selector, filter: &Filter) -> Result<SessionId, Error> {
+        if let Selector::Prefix(prefix) = selector
+            && let Ok(id) = prefix.parse::<SessionId>()
+            && (self.found.damaged.contains_key(&id) || self.pinned.contains(&id))
+        {
+            return Ok(id);
+        }
+        self.find(selector, filter).map(|found| found.manifest.id)
     }
 
     /// The one snapshot that is meant.

@@ -35,6 +35,8 @@ pub enum RecordKind {
     Retire,
     /// Names snapshots that were removed on purpose.
     Forget,
+    /// Names a snapshot that must stay.
+    Pin,
     /// Compression, pack size, parity.
     Settings,
     /// Says what a verification read, and when.
@@ -43,7 +45,7 @@ pub enum RecordKind {
 
 impl RecordKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Retire, Self::Forget, Self::Settings, Self::Verified];
+    pub const ALL: [Self; 5] = [Self::Retire, Self::Forget, Self::Pin, Self::Settings, Self::Verified];
 
     /// The kind's word, as in names and in the member `kind`.
     #[must_use]
@@ -51,6 +53,7 @@ impl RecordKind {
         match self {
             Self::Retire => "retire",
             Self::Forget => "forget",
+            Self::Pin => "pin",
             Self::Settings => "settings",
             Self::Verified => "verified",
         }
@@ -140,6 +143,12 @@ pub fn fence(id: SessionId) -> ObjectName {
 #[must_use]
 pub fn record(kind: RecordKind, id: RecordId) -> ObjectName {
     name(&format!("{}/{id}.json", kind.folder()))
+}
+
+/// The id of the record that pins a snapshot: the snapshot's own (R-RECORD-FILE-4).
+#[must_use]
+pub fn pin_of(snapshot: SessionId) -> RecordId {
+    RecordId(snapshot.0)
 }
 
 /// `replicas/<name>`

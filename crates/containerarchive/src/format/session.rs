@@ -27,6 +27,9 @@ pub struct SessionInfo {
     pub pid: u32,
     /// When it began.
     pub started: Timestamp,
+    /// The snapshots that it reads, if only some: they are not forgotten before it ends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<SessionId>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -40,6 +40,15 @@ pub struct Forget {
     pub snapshots: Vec<SessionId>,
 }
 
+/// Keeps a snapshot from being removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// When.
+    pub created: Timestamp,
+    /// The snapshot, whose id is the record's.
+    pub snapshot: SessionId,
+}
+
 /// What may change in a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -214,6 +223,14 @@ pub trait Fact: Sized {
     /// A value is outside of its limits.
     fn from_stored(stored: Self::Stored) -> Result<Self, FormatError>;
 
+    /// Checks what ties the members to the record's name.
+    ///
+    /// # Errors
+    /// They belong to another record.
+    fn check_id(&self, _id: RecordId) -> Result<(), FormatError> {
+        Ok(())
+    }
+
     /// Name and bytes of a record.
     ///
     /// # Errors
@@ -239,7 +256,9 @@ pub trait Fact: Sized {
         bytes: &[u8],
         verifier: Option<&Verifier>,
     ) -> Result<Self, FormatError> {
-        Self::from_stored(open(&record_place(Self::KIND, id), repository, bytes, verifier)?)
+        let fact = Self::from_stored(open(&record_place(Self::KIND, id), repository, bytes, verifier)?)?;
+        fact.check_id(id)?;
+        Ok(fact)
     }
 }
 
@@ -272,6 +291,24 @@ impl Fact for Forget {
 
     fn from_stored(stored: Self) -> Result<Self, FormatError> {
         Ok(stored)
+    }
+}
+
+impl Fact for Pin {
+    const KIND: RecordKind = RecordKind::Pin;
+
+    type Stored = Self;
+
+    fn to_stored(&self) -> Self {
+        self.clone()
+    }
+
+    fn from_stored(stored: Self) -> Result<Self, FormatError> {
+        Ok(stored)
+    }
+
+    fn check_id(&self, id: RecordId) -> Result<(), FormatError> {
+        ensure(names::pin_of(self.snapshot) == id, "R-RECORD-FILE-4", "it pins another snapshot")
     }
 }
 

@@ -151,6 +151,20 @@ pub enum RepoError {
         /// Why not.
         why: &'static str,
     },
+    /// Snapshots that are to be forgotten are pinned; nothing was forgotten.
+    #[error("{} pinned, so nothing was forgotten: {}", if let [_] = snapshots.as_slice() { "a snapshot is" } else { "snapshots are" }, ids(snapshots))]
+    Pinned {
+        /// Those that are.
+        snapshots: Vec<SessionId>,
+    },
+    /// A snapshot that is to be pinned is gone, or a record says that it shall be.
+    #[error("snapshot {snapshot} cannot be pinned: {why}")]
+    NotPinned {
+        /// The snapshot.
+        snapshot: SessionId,
+        /// Why not.
+        why: &'static str,
+    },
     /// What was just sealed did not open again.
     #[error("what was sealed did not open again ({why}): this computer's memory or processor may be faulty")]
     SealCheck {
@@ -171,6 +185,10 @@ pub enum RepoError {
     /// The client's notes are unusable.
     #[error(transparent)]
     Pins(#[from] PinsError),
+}
+
+fn ids(snapshots: &[SessionId]) -> String {
+    snapshots.iter().map(SessionId::to_hex).collect::<Vec<_>>().join(", ")
 }
 
 fn note(damaged: &[String]) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::objects::{list_replicated, read_replicated};
+use super::objects::read_replicated;
 use super::retired::read_forgotten;
 use super::{RepoError, Repository};
 use crate::base::limits::MAX_JSON_BYTES;
@@ -22,6 +22,10 @@ pub struct LoadedManifest {
     pub domain: DomainId,
     /// BLAKE3 of its stored bytes.
     pub blake3: [u8; 32],
+    /// When the store got it, by the store's own clock: that of the older of its two copies, since a repair may have
+    /// written the other one. Unlike the times in the manifest, who may only add snapshots cannot choose it; a copy of
+    /// the repository may have made it younger.
+    pub stored_at: Timestamp,
 }
 
 /// What [`load_manifests`] found.
@@ -53,7 +57,7 @@ pub fn load_manifests(repository: &Repository, monitor: &dyn Monitor) -> Result<
     let mut found = Manifests::default();
     let voids = list_voids(repository)?;
     let mut forgotten = None;
-    for id in list_replicated::<SessionId>(&*repository.store, names::SNAPSHOTS, "json")? {
+    for (id, stored_at) in list_manifests(repository)? {
         let is_void = voids.contains(&id) && repository.is_stopped(StopKind::Void, id, monitor)?;
         if is_void && !is_planted(Planted::VoidIgnored) {
             continue;
@@ -68,7 +72,7 @@ pub fn load_manifests(repository: &Repository, monitor: &dyn Monitor) -> Result<
                 continue;
             }
         }
-        match read_manifest(repository, id, monitor) {
+        match read_manifest(repository, id, stored_at, monitor) {
             Ok(Some(manifest)) => found.snapshots.push(manifest),
             // Withdrawn or forgotten since it was listed.
             Ok(None) => {}
@@ -96,9 +100,24 @@ fn list_voids(repository: &Repository) -> Result<BTreeSet<SessionId>, RepoError>
     Ok(voids)
 }
 
+/// Ids of manifests, originals and replicas alike, each with the time of the older one.
+fn list_manifests(repository: &Repository) -> Result<BTreeMap<SessionId, Timestamp>, RepoError> {
+    let mut listed = BTreeMap::new();
+    for folder in [names::SNAPSHOTS.to_owned(), format!("{}/{}", names::REPLICAS, names::SNAPSHOTS)] {
+        repository.store.list(&folder, &mut |entry| {
+            if let Some(id) = names::id_of::<SessionId>(&entry.name, "json") {
+                let oldest = listed.entry(id).or_insert(entry.modified);
+                *oldest = entry.modified.min(*oldest);
+            }
+        })?;
+    }
+    Ok(listed)
+}
+
 fn read_manifest(
     repository: &Repository,
     id: SessionId,
+    stored_at: Timestamp,
     monitor: &dyn Monitor,
 ) -> Result<Option<LoadedManifest>, RepoError> {
     let config = &repository.config;
@@ -110,7 +129,7 @@ fn read_manifest(
         let secrets = keys.stored_object(&sealed.prefix, &sealed.enc);
         let secrets = secrets.map_err(|_| broken("its encapsulated key is no point"))?;
         let secrets = secrets.ok_or_else(|| broken("there is no key for reading it"))?;
-        Ok(LoadedManifest { manifest: sealed.open(&secrets)?, domain, blake3: blake3_256(bytes) })
+        Ok(LoadedManifest { manifest: sealed.open(&secrets)?, domain, blake3: blake3_256(bytes), stored_at })
     };
     read_replicated(&*repository.store, &names::manifest(id), MAX_JSON_BYTES, monitor, parse)
 }

@@ -43,15 +43,16 @@ impl Session {
         operation: &str,
     ) -> Result<Self, RepoError> {
         let id = SessionId(random_array(&*repository.environment.random)?);
-        Self::register_as(id, repository, domain, operation)
+        Self::register_as(id, repository, domain, operation, &[])
     }
 
-    /// Registers a session under an id that nobody has used.
+    /// Registers a session under an id that nobody has used, which reads these snapshots.
     pub(crate) fn register_as(
         id: SessionId,
         repository: &Repository,
         domain: &DomainKeys,
         operation: &str,
+        snapshots: &[SessionId],
     ) -> Result<Self, RepoError> {
         let environment = &repository.environment;
         let prefix = repository.new_prefix(ObjectKind::Session, Class::None, domain.id, id)?;
@@ -61,6 +62,7 @@ impl Session {
             user: environment.user.clone(),
             pid: std::process::id(),
             started: environment.clock.now(),
+            snapshots: snapshots.to_vec(),
         };
         let name = names::session(id);
         let secrets = domain.session_secrets(&prefix)?;
@@ -98,7 +100,8 @@ impl Session {
         }
     }
 
-    /// Registers a reader; a medium that cannot be written is read without (R1).
+    /// Registers a reader of these snapshots, which are then not forgotten before it ends; a medium that cannot be
+    /// written is read without (R1).
     ///
     /// # Errors
     /// The store failed.
@@ -106,9 +109,10 @@ impl Session {
         repository: &Repository,
         domain: Arc<DomainKeys>,
         operation: &str,
+        snapshots: &[SessionId],
         monitor: &dyn Monitor,
     ) -> Result<(Option<Self>, Index), RepoError> {
-        let session = Self::try_register(repository, &domain, operation, monitor)?;
+        let session = Self::try_register(repository, &domain, operation, snapshots, monitor)?;
         let index = Retired::read_for_reader(repository, monitor)
             .and_then(|retired| Index::load(repository, domain, retired, monitor));
         match (index, session) {
@@ -125,7 +129,7 @@ impl Session {
         }
     }
 
-    /// Registers a session of one who only reads. `None`, and a warning, on a medium that cannot be written.
+    /// Registers a session of one who only reads, and these snapshots in particular. `None`, and a warning, on a medium that cannot be written.
     ///
     /// # Errors
     /// The store failed otherwise.
@@ -133,9 +137,13 @@ impl Session {
         repository: &Repository,
         domain: &DomainKeys,
         operation: &str,
+        snapshots: &[SessionId],
         monitor: &dyn Monitor,
     ) -> Result<Option<Self>, RepoError> {
-        match Self::register(repository, domain, operation) {
+        let registered = random_array(&*repository.environment.random)
+            .map_err(RepoError::from)
+            .and_then(|id| Self::register_as(SessionId(id), repository, domain, operation, snapshots));
+        match registered {
             Ok(session) => Ok(Some(session)),
             Err(RepoError::Store(error))
                 if matches!(

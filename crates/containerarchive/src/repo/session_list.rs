@@ -45,7 +45,7 @@ impl SessionView {
             None => {
                 format!("session {}, whose operation this key cannot read, since {}", self.id, self.created)
             }
-            Some(SessionInfo { operation, host, user, pid, started }) => {
+            Some(SessionInfo { operation, host, user, pid, started, .. }) => {
                 let operation = operation.strip_prefix(MAINTENANCE).unwrap_or(operation);
                 format!("'{operation}' by {user}@{host}, process {pid}, since {started}")
             }

@@ -56,7 +56,13 @@ fn with(change: impl FnOnce(&mut Value)) -> Vec<u8> {
 }
 
 fn session(side: &Side, change: impl FnOnce(&mut Value)) -> Vec<u8> {
-    let inner = json!({"operation": "ingest", "host": "host", "user": "user", "pid": 7, "started": TIME});
+    session_of(side, &json!({}), change)
+}
+
+/// A session with more members inside.
+fn session_of(side: &Side, members: &Value, change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let mut inner = json!({"operation": "ingest", "host": "host", "user": "user", "pid": 7, "started": TIME});
+    inner.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     let secrets = side.domain().session_secrets(&side.prefix(ObjectKind::Session, Class::None)).unwrap();
     let mut body = envelope(side, &inner.to_string(), "session", &format!("locks/{SESSION}.json"), &secrets);
     change(&mut body);
@@ -90,6 +96,10 @@ fn envelopes(cases: &mut Cases) {
     let text = inner().to_string();
     cases.accept("R-SEAL-1", "right-commitment.manifest", seal_text(&side, &text));
     cases.accept("R-SEAL-1", "right-commitment.session", session(&side, |_| ()));
+    let reader = |snapshots: Value| session_of(&side, &json!({"snapshots": snapshots}), |_| ());
+    cases.accept("R-TEXT-5", "reader.session", reader(json!([SESSION])));
+    cases.reject("R-TEXT-5", "short-snapshot-id.session", reader(json!(["5e"])));
+    cases.reject("R-TEXT-5", "snapshots-null.session", reader(Value::Null));
     let wrong = |body: &mut Value| body["commitment"] = json!("00".repeat(32));
     cases.reject("R-SEAL-1", "commitment.manifest", seal_with(&side, &text, wrong));
     cases.reject("R-SEAL-1", "plain-commitment.manifest", seal_with(&plain, &text, wrong));

@@ -17,7 +17,7 @@ use containerarchive::format::segment::{HEADER_LEN, pages_in_file};
 use containerarchive::format::segment_whole::WholeSegment;
 use containerarchive::format::session::SealedSession;
 use containerarchive::format::shard::{Group, parse_trailer};
-use containerarchive::format::signed::{Fact, Forget, Retire, Settings, StopKind, Verified};
+use containerarchive::format::signed::{Fact, Forget, Pin, Retire, Settings, StopKind, Verified};
 use containerarchive::format::slot::{Slot, SlotKdf, SlotPayload};
 use containerarchive::format::{FormatError, names};
 use containerarchive::repo::{PackReader, RecipeReader};
@@ -162,6 +162,7 @@ fn single(side: &Side, extension: &str, bytes: &[u8]) -> Result<String, FormatEr
         "void" => format!("{:?}", stop(StopKind::Void)?),
         "retire" => format!("{:?}", Retire::open_record(repository, RECORD, bytes, verifier)?),
         "forget" => format!("{:?}", Forget::open_record(repository, RECORD, bytes, verifier)?),
+        "pin" => format!("{:?}", Pin::open_record(repository, RECORD, bytes, verifier)?),
         "settings" => format!("{:?}", Settings::open_record(repository, RECORD, bytes, verifier)?),
         "verified" => format!("{:?}", Verified::open_record(repository, RECORD, bytes, verifier)?),
         other => panic!("no reader for .{other}"),

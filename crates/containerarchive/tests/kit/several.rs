@@ -13,7 +13,7 @@ use containerarchive::format::names;
 use containerarchive::format::node::{Entries, LeafEntry, Node};
 use containerarchive::format::prefix::{Class, ObjectKind, Prefix};
 use containerarchive::format::signed::{Fact, Forget, Retire, Stop, StopKind};
-use containerarchive::repo::{OpenPack, newest_of_domain};
+use containerarchive::repo::{OpenPack, Session, forget_snapshots, newest_of_domain};
 use containerarchive::store::Durability;
 use containerarchive::{
     CreateOptions, Credential, Environment, Error, Filter, IngestItem, IngestOptions, KeyFile, Locked,
@@ -291,6 +291,22 @@ fn replicas_stand_in_for_what_is_missing_or_damaged_and_bring_nothing_back_that_
         lab.delete(&name);
     }
     assert_eq!(list(&repository).1, [id]);
+}
+
+#[test]
+fn what_a_live_session_reads_is_not_removed() {
+    let lab = Lab::new(true);
+    let repository = lab.open();
+    let [read, other] = [&b"one"[..], b"two"].map(|content| store_one(&repository, content).unwrap().id);
+    let domain = repository.keys.domain(DomainId::MAIN).unwrap().unwrap();
+    let (session, _) =
+        Session::register_reader(&repository, domain, "restore", &[read], &SilentMonitor).unwrap();
+    let done = forget_snapshots(&repository, &[read, other], &SilentMonitor).unwrap();
+    assert_eq!((done.forgotten, done.in_use[0].snapshot), (vec![other], read));
+    assert_eq!(list(&repository).1, [read]);
+    session.unwrap().end(&repository).unwrap();
+    assert_eq!(forget_snapshots(&repository, &[read], &SilentMonitor).unwrap().forgotten, [read]);
+    assert_eq!(list(&repository).1, []);
 }
 
 #[test]

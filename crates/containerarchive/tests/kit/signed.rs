@@ -30,8 +30,22 @@ pub(crate) fn cases(cases: &mut Cases) {
     cases.reject(rule, "other-session.void", object(&void.to_string(), side.signer()));
     cases.accept("R-TEXT-3", "signed.retire", record(&side, "retire", json!({"packs": ["ab".repeat(32)]})));
     cases.accept("R-TEXT-3", "signed.forget", record(&side, "forget", json!({"snapshots": [SESSION]})));
+    pin(&side, cases);
     settings(&side, cases);
     verified(&side, cases);
+}
+
+fn pin(side: &Side, cases: &mut Cases) {
+    let rule = "R-RECORD-FILE-4";
+    // A pin's record has the id of its snapshot.
+    cases.accept(rule, "own-snapshot.pin", record(side, "pin", json!({"snapshot": RECORD.to_string()})));
+    cases.reject(rule, "other-snapshot.pin", record(side, "pin", json!({"snapshot": "00".repeat(16)})));
+    let also = "R-TEXT-5";
+    cases.reject(
+        also,
+        "several-snapshots.pin",
+        record(side, "pin", json!({"snapshot": [RECORD.to_string()]})),
+    );
 }
 
 fn verified(side: &Side, cases: &mut Cases) {

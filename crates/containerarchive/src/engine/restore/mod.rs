@@ -86,7 +86,8 @@ pub fn restore(
     let items = select(manifest, options, matches!(target, RestoreTarget::Stream(_)))?;
     let domain = repository.keys.domain(snapshot.domain).map_err(RepoError::from)?;
     let domain = domain.ok_or(RepoError::NeedsAdmin { what: "restoring" })?;
-    let (session, index) = Session::register_reader(repository, Arc::clone(&domain), "restore", monitor)?;
+    let (session, index) =
+        Session::register_reader(repository, Arc::clone(&domain), "restore", &[manifest.id], monitor)?;
     let done = std::thread::scope(|scope| {
         let worker_domain = Arc::clone(&domain);
         let pool = Pool::new(scope, options.threads, move || Opener::new(Arc::clone(&worker_domain)));

@@ -14,7 +14,7 @@ use crate::format::config::UnverifiedConfig;
 use crate::format::manifest::SealedManifest;
 use crate::format::names::{self, RecordKind, id_of};
 use crate::format::session::SealedSession;
-use crate::format::signed::{Fact, Forget, Retire, Settings, StopKind, Verified};
+use crate::format::signed::{Fact, Forget, Pin, Retire, Settings, StopKind, Verified};
 use crate::format::slot::Slot;
 use crate::format::text::{Common, TextObject};
 use crate::repo::{RepoError, Repository};
@@ -276,6 +276,7 @@ fn check_with_keys(opened: &Repository, id: SmallId, bytes: &[u8]) -> Result<(),
         SmallId::Record(kind, record) => match kind {
             RecordKind::Retire => Retire::open_record(repository, record, bytes, verifier).map(drop),
             RecordKind::Forget => Forget::open_record(repository, record, bytes, verifier).map(drop),
+            RecordKind::Pin => Pin::open_record(repository, record, bytes, verifier).map(drop),
             RecordKind::Settings => Settings::open_record(repository, record, bytes, verifier).map(drop),
             RecordKind::Verified => Verified::open_record(repository, record, bytes, verifier).map(drop),
         },

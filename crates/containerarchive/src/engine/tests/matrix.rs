@@ -35,11 +35,12 @@ enum Object {
     Shard,
     Settings,
     Retire,
+    Pin,
     Replica,
     Session,
 }
 
-const OBJECTS: [Object; 14] = [
+const OBJECTS: [Object; 15] = [
     Object::Config,
     Object::Slot,
     Object::PackHeader,
@@ -52,6 +53,7 @@ const OBJECTS: [Object; 14] = [
     Object::Shard,
     Object::Settings,
     Object::Retire,
+    Object::Pin,
     Object::Replica,
     Object::Session,
 ];
@@ -89,7 +91,7 @@ enum Next {
 const NEXT: [Next; 5] = [Next::List, Next::Restore, Next::Ingest, Next::Verify, Next::Repair];
 
 /// Cells that do not exist, and why.
-const NOT_POSSIBLE: [(Object, Action, &str); 12] = [
+const NOT_POSSIBLE: [(Object, Action, &str); 14] = [
     (Object::Config, Action::Swap, "there is one config"),
     (Object::Config, Action::Replay, "it never changes; a newer serial is tested with pins in rollback.rs"),
     (Object::PackHeader, Action::Replay, "a pack is named by its bytes: there is no earlier version"),
@@ -106,6 +108,8 @@ const NOT_POSSIBLE: [(Object, Action, &str); 12] = [
     (Object::Void, Action::Replay, "a void is written once and stays"),
     (Object::Retire, Action::Replay, "a retire record is written once"),
     (Object::Retire, Action::Swap, "there is one retire record"),
+    (Object::Pin, Action::Replay, "a pin record is written once"),
+    (Object::Pin, Action::Swap, "there is one pin record"),
 ];
 
 /// Cells that a repair cannot tell from a healthy repository, and why nothing is lost by that, or nobody can know.
@@ -168,6 +172,7 @@ fn subject(encrypted: bool, parity: Parity) -> Subject {
     set_parity(&mut repository, parity).unwrap();
     set_parity(&mut repository, parity).unwrap();
     repository.retire_packs(RecordId([4; 16]), vec![PackId([5; 32])]).unwrap();
+    repository.pin(snapshots[0].0, &RecordingMonitor::default()).unwrap();
     let keys = repository.keys.domain(DomainId::MAIN).unwrap().unwrap();
     for number in 0..4 {
         let session = Session::register(&repository, &keys, "ingest").unwrap();
@@ -206,6 +211,7 @@ impl Subject {
                 Object::Shard => kind(".par"),
                 Object::Settings => folder("records/settings/"),
                 Object::Retire => folder("records/retire/"),
+                Object::Pin => folder("records/pin/"),
                 Object::Replica => folder("replicas/"),
                 Object::Session => folder("locks/") && kind(".json"),
             }

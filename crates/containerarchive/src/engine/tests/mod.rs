@@ -4,6 +4,7 @@ mod damage;
 mod erasures;
 mod failures;
 mod forged;
+mod forget;
 mod ingests;
 mod interrupted;
 mod matrix;

@@ -118,7 +118,7 @@ fn packs_of_a_killed_session_are_adopted_and_not_stored_again() {
         }
     }
     let domain = repository.keys.domain(crate::base::DomainId::MAIN).unwrap().unwrap();
-    drop(Session::register_as(dead[0], &repository, &domain, "ingest").unwrap());
+    drop(Session::register_as(dead[0], &repository, &domain, "ingest", &[]).unwrap());
     // What a disk cannot read any more is stored again.
     let failing = Arc::new(ObservedStore::new(Arc::new(store.fork())));
     failing.set_before(|call| match call.operation {

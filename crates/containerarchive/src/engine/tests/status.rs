@@ -138,9 +138,9 @@ fn sessions_are_told_apart_by_whether_anybody_holds_their_lock_and_by_their_mani
     let keys = repository.keys.domain(DomainId::MAIN).unwrap().unwrap();
     let live = Session::register(&repository, &keys, "ingest").unwrap();
     let dead = SessionId([1; 16]);
-    drop(Session::register_as(dead, &repository, &keys, "prune").unwrap());
+    drop(Session::register_as(dead, &repository, &keys, "prune", &[]).unwrap());
     let ended = clients.ingest(&repository, "s", None);
-    drop(Session::register_as(ended, &repository, &keys, "ingest").unwrap());
+    drop(Session::register_as(ended, &repository, &keys, "ingest", &[]).unwrap());
     let unreadable = SessionId([2; 16]);
     clients.store.put(&names::session(unreadable), b"nonsense", crate::store::Durability::Durable).unwrap();
     let report = clients.status(1, 26);

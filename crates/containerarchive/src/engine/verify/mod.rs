@@ -136,7 +136,7 @@ pub fn verify(
     let quiet = Quiet(monitor);
     let own = repository.keys.domain(repository.keys.own_domain()).map_err(RepoError::from)?;
     let own = own.ok_or(RepoError::NeedsAdmin { what: "verifying" })?;
-    let session = Session::try_register(repository, &own, "verify", monitor)?;
+    let session = Session::try_register(repository, &own, "verify", &[], monitor)?;
     let done = (|| {
         let site = Site::of(repository);
         let selection = if site.opened.is_some() {
