@@ -35,12 +35,14 @@ pub use chunk::ChunkParams;
 pub use compress::Compression;
 pub use crypto::{Argon2Params, KeyFile, Passphrase};
 pub use engine::{
-    ChunkTotals, Filter, Freshness, Hurt, IndexTotals, IngestItem, IngestOptions, IngestReport, LostRange,
-    ObjectClass, ObjectTotals, PackTotals, ReindexReport, RepairKind, RepairOptions, RepairReport,
-    RepairStep, RestoreOptions, RestoreReport, RestoreTarget, Selector, SeriesStatus, Snapshots, Source,
-    StatsOptions, StatsReport, StatusOptions, StatusReport, UnlockOptions, UnlockReport, Unrepaired,
-    VerifyError, VerifyLevel, VerifyOptions, VerifyReport, VerifyStats, ingest, reindex, repair,
-    repair_without_key, restore, set_parity, snapshots, stats, status, unlock, verify, verify_without_key,
+    ChunkTotals, Dating, Filter, Freshness, GroupBy, Hurt, IndexTotals, IngestItem, IngestOptions,
+    IngestReport, JudgedSnapshot, KeepReason, LostRange, ObjectClass, ObjectTotals, PackTotals, Period,
+    ReindexReport, RemoveReason, RepairKind, RepairOptions, RepairReport, RepairStep, RestoreOptions,
+    RestoreReport, RestoreTarget, RetentionPlan, RetentionRules, Selector, SeriesStatus, Snapshots, Source,
+    StatsOptions, StatsReport, StatusOptions, StatusReport, UnknownZone, UnlockOptions, UnlockReport,
+    Unrepaired, Verdict, VerifyError, VerifyLevel, VerifyOptions, VerifyReport, VerifyStats, Zone, ingest,
+    plan_retention, reindex, repair, repair_without_key, restore, set_parity, snapshots, stats, status,
+    unlock, verify, verify_without_key,
 };
 pub use error::{Error, ErrorCode};
 pub use format::evidence::Evidence;

@@ -16,7 +16,8 @@ pub(crate) const PROJECT: Exemptions =
     Exemptions { long_files: &[], long_functions: &[], absolute_paths: &[] };
 
 /// Files and folders of `engine/` that every verb may use, because none of them is a verb.
-pub(crate) const ENGINE_HELPERS: &[&str] = &["pipeline", "scan", "options", "error", "report", "tests"];
+pub(crate) const ENGINE_HELPERS: &[&str] =
+    &["pipeline", "retention", "scan", "options", "error", "report", "tests"];
 
 /// Where `unsafe` may stand, as path prefixes: SIMD kernels.
 pub(crate) const UNSAFE: &[&str] =

@@ -7,6 +7,7 @@ mod pipeline;
 mod reindex;
 mod repair;
 mod restore;
+mod retention;
 mod scan;
 mod snapshots;
 mod stats;
@@ -22,6 +23,10 @@ pub use repair::{
     RepairKind, RepairOptions, RepairReport, RepairStep, Unrepaired, repair, repair_without_key,
 };
 pub use restore::{RestoreOptions, RestoreReport, RestoreTarget, restore};
+pub use retention::{
+    Dating, GroupBy, JudgedSnapshot, KeepReason, Period, RemoveReason, RetentionPlan, RetentionRules,
+    UnknownZone, Verdict, Zone, plan_retention,
+};
 pub use scan::LostRange;
 pub use snapshots::{Selector, Snapshots, snapshots};
 pub use stats::{

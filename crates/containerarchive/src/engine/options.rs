@@ -6,7 +6,7 @@ use crate::base::Timestamp;
 use crate::repo::LoadedManifest;
 
 /// Clocks of clients may differ by this much before a snapshot counts as one from the future.
-const CLOCK_TOLERANCE_MS: i64 = 10 * 60 * 1000;
+pub(super) const CLOCK_TOLERANCE_MS: i64 = 10 * 60 * 1000;
 
 /// Whether a time lies further ahead than clocks may differ.
 pub(super) fn is_future(time: Timestamp, now: Timestamp) -> bool {

@@ -14,6 +14,7 @@ mod power;
 mod pruner;
 mod recipes;
 mod repair;
+mod retention;
 mod rollback;
 mod round_trips;
 mod scenes;
