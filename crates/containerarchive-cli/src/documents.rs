@@ -94,6 +94,8 @@ pub(crate) struct SnapshotDocument<'a> {
     host: &'a str,
     user: &'a str,
     duration_ms: u64,
+    /// No rule and no `forget` removes it.
+    pinned: bool,
 }
 
 #[derive(Serialize)]
@@ -108,6 +110,11 @@ struct ItemDocument<'a> {
 }
 
 impl<'a> SnapshotDocument<'a> {
+    /// Of one that may be pinned.
+    pub(crate) fn pinned(self, pinned: bool) -> Self {
+        Self { pinned, ..self }
+    }
+
     /// Of one snapshot; listings leave evidence out, which may be kilobytes for each item.
     pub(crate) fn with_evidence(manifest: &'a Manifest) -> Self {
         let mut document = Self::from(manifest);
@@ -141,6 +148,7 @@ impl<'a> From<&'a Manifest> for SnapshotDocument<'a> {
             host: &manifest.host,
             user: &manifest.user,
             duration_ms: manifest.duration_ms,
+            pinned: false,
         }
     }
 }

@@ -109,6 +109,9 @@ fn advice_of(error: &Error) -> Option<&'static str> {
         Error::Repo(RepoError::SlotStays { .. }) => {
             "nothing was changed; 'containerarchive key list' lists the keys, and another admin key must be there before the last one goes"
         }
+        Error::DamagedSnapshot { .. } => {
+            "other snapshots may be intact: see 'containerarchive verify' and 'repair'; to accept the loss, 'containerarchive forget' it by its whole id"
+        }
         Error::Output { .. } => {
             "the item is not whole there, and the snapshot is as it was: see to the place that it is written to, or name another one with --to, and restore again"
         }

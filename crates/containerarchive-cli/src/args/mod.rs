@@ -1,6 +1,7 @@
 //! What the user typed, checked for its form: options of all verbs here, the verbs' own in `verbs.rs`.
 
 mod maintenance;
+mod retention;
 mod values;
 mod verbs;
 
@@ -16,6 +17,7 @@ use containerarchive::Selector;
 use crate::{catalogue, ui};
 
 pub(crate) use maintenance::{ParityCommand, ParitySetArgs, RepairArgs, UnlockArgs};
+pub(crate) use retention::{ForgetArgs, PinArgs};
 pub(crate) use values::{KeyValue, NamedCommand};
 pub(crate) use verbs::{
     CapabilityArg, Command, CompletionsArgs, FilterArgs, IngestArgs, InitArgs, KeyAddArgs, KeyCommand,

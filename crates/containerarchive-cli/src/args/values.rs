@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use containerarchive::format::signed::{MAX_PACK_SIZE, MIN_PACK_SIZE};
-use containerarchive::{Argon2Params, ChunkParams, Selector, Timestamp};
+use containerarchive::{Argon2Params, ChunkParams, GroupBy, Selector, Timestamp, Zone};
 
 /// `KEY=VALUE`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,6 +164,20 @@ pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
     })
 }
 
+/// `series`, `none` or `tag:KEY`
+pub(super) fn parse_group_by(text: &str) -> Result<GroupBy, String> {
+    match (text, text.strip_prefix("tag:")) {
+        ("series", _) => Ok(GroupBy::Series),
+        ("none", _) => Ok(GroupBy::Nothing),
+        (_, Some(key)) if !key.is_empty() => Ok(GroupBy::Tag(key.to_owned())),
+        _ => Err("write series, none or tag:KEY".to_owned()),
+    }
+}
+
+pub(super) fn parse_zone(text: &str) -> Result<Zone, String> {
+    text.parse().map_err(|error: containerarchive::UnknownZone| error.to_string())
+}
+
 pub(super) fn parse_selector(text: &str) -> Result<Selector, String> {
     Selector::parse(text)
         .ok_or_else(|| "write latest, latest~N, or the beginning of an id (hexadecimal digits)".to_owned())
@@ -227,6 +241,18 @@ mod tests {
         ] {
             assert!(parse_share(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn snapshots_are_grouped_by_series_a_tag_or_nothing_and_days_begin_in_named_zones() {
+        assert_eq!(parse_group_by("series"), Ok(GroupBy::Series));
+        assert_eq!(parse_group_by("none"), Ok(GroupBy::Nothing));
+        assert_eq!(parse_group_by("tag:host"), Ok(GroupBy::Tag("host".into())));
+        for bad in ["", "tag", "tag:", "host", "Series"] {
+            assert!(parse_group_by(bad).is_err(), "{bad}");
+        }
+        assert!(parse_zone("Europe/Berlin").is_ok());
+        assert!(parse_zone("CET-1CEST").is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use containerarchive::{Argon2Params, Capability, ChunkParams, Compression, Parit
 use super::maintenance::{
     ParityCommand, REINDEX_EXAMPLES, REPAIR_EXAMPLES, RepairArgs, UNLOCK_EXAMPLES, UnlockArgs,
 };
+use super::retention::{FORGET_EXAMPLES, ForgetArgs, PIN_EXAMPLES, PinArgs, UNPIN_EXAMPLES};
 use super::values::{
     Age, KeyValue, NamedCommand, NamedFile, Share, parse_age, parse_chunk_size, parse_kdf,
     parse_named_command, parse_named_file, parse_pack_size, parse_selector, parse_share, parse_size,
@@ -46,6 +47,15 @@ pub(crate) enum Command {
     /// Mend what is damaged: from parity, from replicas, from other copies
     #[command(after_help = REPAIR_EXAMPLES)]
     Repair(RepairArgs),
+    /// Remove snapshots by name
+    #[command(after_help = FORGET_EXAMPLES)]
+    Forget(ForgetArgs),
+    /// Keep snapshots from being removed
+    #[command(after_help = PIN_EXAMPLES)]
+    Pin(PinArgs),
+    /// Let pinned snapshots be removed again
+    #[command(after_help = UNPIN_EXAMPLES)]
+    Unpin(PinArgs),
     /// Show how well packs are protected, or change that for new ones
     #[command(subcommand)]
     Parity(ParityCommand),

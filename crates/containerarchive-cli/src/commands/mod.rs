@@ -1,15 +1,18 @@
 //! One file per verb: options in, the library's verb, a report out.
 
 mod completions;
+mod forget;
 mod info;
 mod ingest;
 mod init;
 mod key;
 mod man;
 mod parity;
+mod pin;
 mod reindex;
 mod repair;
 mod restore;
+mod retention;
 mod sessions;
 mod show;
 mod snapshots;
@@ -20,7 +23,7 @@ mod verify;
 
 use std::collections::BTreeMap;
 
-use containerarchive::Filter;
+use containerarchive::{Filter, Selector, SnapshotId, Snapshots};
 use serde::Serialize;
 
 use crate::args::{Cli, Command, FilterArgs, KeyValue};
@@ -48,6 +51,9 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Outcome {
         Command::Stats => stats::run(&context()?),
         Command::Verify(arguments) => verify::run(&context()?, arguments),
         Command::Repair(arguments) => repair::run(&context()?, arguments),
+        Command::Forget(arguments) => forget::run(&context()?, arguments),
+        Command::Pin(arguments) => pin::run(&context()?, arguments, true),
+        Command::Unpin(arguments) => pin::run(&context()?, arguments, false),
         Command::Parity(command) => parity::run(&context()?, command),
         Command::Reindex => reindex::run(&context()?),
         Command::Unlock(arguments) => unlock::run(&context()?, arguments),
@@ -87,6 +93,18 @@ fn tags(pairs: &[KeyValue]) -> Outcome<BTreeMap<String, String>> {
         }
     }
     Ok(tags)
+}
+
+/// The ids of the snapshots that are meant, each once, in the order given.
+fn ids(found: &Snapshots, selectors: &[Selector], filter: &Filter) -> Outcome<Vec<SnapshotId>> {
+    let mut ids = Vec::new();
+    for selector in selectors {
+        let id = found.find_id(selector, filter)?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
 }
 
 fn filter(arguments: &FilterArgs) -> Outcome<Filter> {

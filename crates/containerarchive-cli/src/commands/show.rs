@@ -19,18 +19,19 @@ pub(super) fn run(context: &Context<'_>, arguments: &ShowArgs) -> Outcome {
     let terminal = context.terminal;
     let found = snapshots(&repository, &context.pins, terminal)?;
     let manifest = &found.find(&arguments.snapshot, &super::filter(&arguments.filter)?)?.manifest;
+    let is_pinned = found.is_pinned(manifest.id);
     if terminal.is_json() {
-        let content = Content { snapshot: SnapshotDocument::with_evidence(manifest) };
+        let content = Content { snapshot: SnapshotDocument::with_evidence(manifest).pinned(is_pinned) };
         return terminal.document(&Document::new(
             "containerarchive/snapshot/1",
             content,
             terminal.problems(),
         ));
     }
-    terminal.print(&text(manifest))
+    terminal.print(&text(manifest, is_pinned))
 }
 
-fn text(manifest: &Manifest) -> String {
+fn text(manifest: &Manifest, is_pinned: bool) -> String {
     let tags: Vec<String> = manifest.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let tags = tags.join(", ");
     let mut table = Table::new(&["ITEM", "TYPE", "SIZE"], &[2]);
@@ -39,9 +40,10 @@ fn text(manifest: &Manifest) -> String {
     }
     let table = table.fit(&[0, 1], output_width());
     format!(
-        "snapshot  {}\ntime      {} ({})\nseries    {}\ntags      {}\nmade by   {}@{} in {}\n\
+        "snapshot  {}{}\ntime      {} ({})\nseries    {}\ntags      {}\nmade by   {}@{} in {}\n\
          size      {}, {} of it new: {} stored\n\n{table}{}",
         manifest.id,
+        if is_pinned { " (pinned)" } else { "" },
         time(manifest.created_at),
         manifest.created_at,
         Printable(&manifest.series),

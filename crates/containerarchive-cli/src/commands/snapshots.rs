@@ -1,6 +1,6 @@
 //! `snapshots`: what there is.
 
-use containerarchive::{ErrorCode, Filter, Manifest, snapshots};
+use containerarchive::{ErrorCode, Filter, Manifest, SnapshotId, snapshots};
 use serde::Serialize;
 
 use crate::args::SnapshotsArgs;
@@ -27,7 +27,10 @@ pub(super) fn run(context: &Context<'_>, arguments: &SnapshotsArgs) -> Outcome {
     let found = snapshots(&repository, &context.pins, terminal)?;
     let manifests: Vec<&Manifest> = found.matching(&filter).map(|loaded| &loaded.manifest).collect();
     if terminal.is_json() {
-        let content = Content { snapshots: manifests.into_iter().map(SnapshotDocument::from).collect() };
+        let mut content = Content { snapshots: Vec::with_capacity(manifests.len()) };
+        for manifest in manifests {
+            content.snapshots.push(SnapshotDocument::from(manifest).pinned(found.is_pinned(manifest.id)));
+        }
         let document = Document::new("containerarchive/snapshots/1", content, terminal.problems());
         terminal.document(&document)?;
     } else {
@@ -35,7 +38,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &SnapshotsArgs) -> Outcome {
         let everything = Filter::default();
         let all = found.matching(&everything).map(|loaded| loaded.manifest.id.to_hex());
         let digits = digits_needed(all.chain(found.damaged().keys().map(|id| id.to_hex())).collect());
-        terminal.print(&text(&manifests, digits))?;
+        terminal.print(&text(&manifests, digits, |id| found.is_pinned(id)))?;
     }
     if found.damaged().is_empty() {
         return Ok(());
@@ -54,11 +57,11 @@ fn digits_needed(mut ids: Vec<String>) -> usize {
     ids.windows(2).map(|pair| common(pair) + 1).max().unwrap_or(0).max(SHORT_ID_DIGITS)
 }
 
-fn text(manifests: &[&Manifest], digits: usize) -> String {
+fn text(manifests: &[&Manifest], digits: usize, is_pinned: impl Fn(SnapshotId) -> bool) -> String {
     if manifests.is_empty() {
         return "no snapshots\n".to_owned();
     }
-    let mut table = Table::new(&["ID", "TIME", "SERIES", "ITEMS", "SIZE", "STORED"], &[3, 4, 5]);
+    let mut table = Table::new(&["ID", "TIME", "SERIES", "ITEMS", "SIZE", "STORED", ""], &[3, 4, 5]);
     for manifest in manifests {
         let mut id = manifest.id.to_hex();
         id.truncate(digits);
@@ -69,6 +72,7 @@ fn text(manifests: &[&Manifest], digits: usize) -> String {
             manifest.items.len().to_string(),
             size(manifest.original_size),
             size(manifest.stored_size),
+            if is_pinned(manifest.id) { "pinned" } else { "" }.to_owned(),
         ]);
     }
     let table = table.fit(&[2], output_width());

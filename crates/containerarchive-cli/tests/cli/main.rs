@@ -10,6 +10,7 @@ mod completions;
 mod environment;
 #[cfg(test)]
 mod errors;
+mod forget;
 #[cfg(test)]
 mod interrupts;
 #[cfg(test)]

@@ -113,6 +113,12 @@ impl Lab {
         }
     }
 
+    /// Ids of all snapshots, oldest first.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        let id = |snapshot: &Value| snapshot["id"].as_str().map(str::to_owned);
+        self.snapshots().iter().filter_map(id).collect()
+    }
+
     /// All snapshots, as the document lists them.
     pub(crate) fn snapshots(&self) -> Vec<Value> {
         let document = self.run(["snapshots", "--json"]).succeeded().json();

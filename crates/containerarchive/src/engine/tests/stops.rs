@@ -79,7 +79,7 @@ fn a_snapshot_of_which_only_the_replica_is_left_is_not_voided_with_its_dead_sess
     let repository = lab.open().unwrap();
     let keys = repository.keys.domain(DomainId::MAIN).unwrap().unwrap();
     // It was killed before it could delete its object.
-    drop(Session::register_as(session, &repository, &keys, "ingest").unwrap());
+    drop(Session::register_as(session, &repository, &keys, "ingest", &[]).unwrap());
     assert!(store.remove(&names::manifest(session)));
     let report = run_repair(&lab).unwrap();
     assert!(report.count(RepairKind::Original) == 1 && report.count(RepairKind::Session) == 1, "{report:?}");
