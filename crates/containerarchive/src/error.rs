@@ -155,6 +155,12 @@ pub enum Error {
         /// How many were to be restored.
         count: usize,
     },
+    /// Something is unreadable or missing, and what depends on it would be lost if packs were deleted now.
+    #[error("nothing was deleted: {why}")]
+    RepairFirst {
+        /// What it is.
+        why: String,
+    },
     /// The user or the caller asked to stop.
     #[error("interrupted")]
     Cancelled,
@@ -236,6 +242,11 @@ error_codes! {
 }
 
 impl Error {
+    /// Whether the store has no space left.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::Repo(RepoError::Store(error)) if error.kind == StoreErrorKind::Full)
+    }
+
     /// What went wrong itself, without what had been done before.
     #[must_use]
     pub fn root(&self) -> &Self {
@@ -267,6 +278,7 @@ impl Error {
                 ErrorCode::NotFound
             }
             Self::UncertainSnapshot { .. } | Self::DamagedSnapshot { .. } => ErrorCode::Damaged,
+            Self::RepairFirst { .. } => ErrorCode::Damaged,
             Self::LostContent { source, .. } => match (repo_code(source), source.is_damage()) {
                 (ErrorCode::Failed, true) => ErrorCode::Damaged,
                 (code, _) => code,

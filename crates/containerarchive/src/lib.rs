@@ -36,13 +36,13 @@ pub use compress::Compression;
 pub use crypto::{Argon2Params, KeyFile, Passphrase};
 pub use engine::{
     ChunkTotals, Dating, Filter, Freshness, GroupBy, Hurt, IndexTotals, IngestItem, IngestOptions,
-    IngestReport, JudgedSnapshot, KeepReason, LostRange, ObjectClass, ObjectTotals, PackTotals, Period,
-    ReindexReport, RemoveReason, RepairKind, RepairOptions, RepairReport, RepairStep, RestoreOptions,
-    RestoreReport, RestoreTarget, RetentionPlan, RetentionRules, Selector, SeriesStatus, Snapshots, Source,
-    StatsOptions, StatsReport, StatusOptions, StatusReport, UnknownZone, UnlockOptions, UnlockReport,
-    Unrepaired, Verdict, VerifyError, VerifyLevel, VerifyOptions, VerifyReport, VerifyStats, Zone, ingest,
-    plan_retention, reindex, repair, repair_without_key, restore, set_parity, snapshots, stats, status,
-    unlock, verify, verify_without_key,
+    IngestReport, JudgedSnapshot, KeepReason, LostRange, ObjectClass, ObjectTotals, PackTotals, Pending,
+    Period, PruneOptions, PruneReport, ReindexReport, RemoveReason, RepairKind, RepairOptions, RepairReport,
+    RepairStep, RestoreOptions, RestoreReport, RestoreTarget, RetentionPlan, RetentionRules, Selector,
+    SeriesStatus, Snapshots, Source, StatsOptions, StatsReport, StatusOptions, StatusReport, UnknownZone,
+    UnlockOptions, UnlockReport, Unrepaired, Verdict, VerifyError, VerifyLevel, VerifyOptions, VerifyReport,
+    VerifyStats, Zone, ingest, plan_retention, prune, reindex, repair, repair_without_key, restore,
+    set_parity, snapshots, stats, status, unlock, verify, verify_without_key,
 };
 pub use error::{Error, ErrorCode};
 pub use format::evidence::Evidence;

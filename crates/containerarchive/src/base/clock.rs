@@ -55,6 +55,11 @@ impl<'de> serde::Deserialize<'de> for Timestamp {
 pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Timestamp;
+
+    /// Waits for so many milliseconds. A simulator lets others run meanwhile.
+    fn sleep_ms(&self, ms: u64) {
+        std::thread::sleep(std::time::Duration::from_millis(ms));
+    }
 }
 
 /// The operating system's clock.

@@ -23,6 +23,16 @@ pub(crate) enum Planted {
     FsyncSkipped,
     /// The headers of packs have no random bytes.
     SaltLeftOut,
+    /// A prune lists sessions before its retire record is durable (P6).
+    LocksListedEarly,
+    /// A prune deletes packs although somebody is at work who may refer to them (P6).
+    SweptBeforeDrain,
+    /// A prune does not look at snapshots that came meanwhile (P7).
+    NoSecondLook,
+    /// A prune takes a pack back that is retired, although another one may be about to delete it (S2).
+    Unretired,
+    /// A prune deletes shards before the packs that they protect are gone (P8).
+    ParityRemovedEarly,
 }
 
 /// Whether this thread runs with the bug.

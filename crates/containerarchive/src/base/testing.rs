@@ -45,4 +45,8 @@ impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.fetch_add(1, Ordering::Relaxed))
     }
+
+    fn sleep_ms(&self, ms: u64) {
+        self.advance_ms(ms as i64);
+    }
 }

@@ -4,6 +4,7 @@ mod ingest;
 mod options;
 mod parity;
 mod pipeline;
+mod prune;
 mod reindex;
 mod repair;
 mod restore;
@@ -18,6 +19,7 @@ mod verify;
 pub use ingest::{IngestItem, IngestOptions, IngestReport, Source, ingest};
 pub use options::Filter;
 pub use parity::set_parity;
+pub use prune::{Pending, PruneOptions, PruneReport, prune};
 pub use reindex::{ReindexReport, reindex};
 pub use repair::{
     RepairKind, RepairOptions, RepairReport, RepairStep, Unrepaired, repair, repair_without_key,

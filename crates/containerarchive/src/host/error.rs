@@ -63,6 +63,11 @@ fn existing(paths: &[String]) -> String {
 }
 
 /// Names for people: the first hundred, and how many more there are.
+/// `1 pack`, `2 packs`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 pub(crate) fn listed(names: &[String]) -> String {
     let shown = names[..names.len().min(LISTED)].join(", ");
     match names.len().saturating_sub(LISTED) {

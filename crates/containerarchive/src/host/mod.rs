@@ -9,7 +9,7 @@ mod target;
 
 pub use command::{Cancelled, CapturedCommand, CommandError};
 pub use error::HostError;
-pub(crate) use error::listed;
+pub(crate) use error::{counted, listed};
 pub use pins::FilePins;
 pub use redact::redact;
 pub use target::{TargetFile, TargetFolder};

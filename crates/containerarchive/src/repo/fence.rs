@@ -35,6 +35,24 @@ pub fn end_session(repository: &Repository, id: SessionId) -> Result<(), RepoErr
     Ok(delete_if_there(store, &names::session(id))?)
 }
 
+/// Removes fences that say nothing more than the void beside them: that a session can never commit (S1).
+///
+/// # Errors
+/// The store failed.
+pub fn remove_spent_fences(repository: &Repository) -> Result<(), RepoError> {
+    let store = &*repository.store;
+    let mut fenced = Vec::new();
+    store.list(names::LOCKS, &mut |entry| fenced.extend(names::id_of::<SessionId>(&entry.name, "fence")))?;
+    for id in fenced {
+        // A fence whose session committed must stay: a late writer looks for it before it acknowledges (W5).
+        let is_void = store.head(&names::void(id))?.is_some();
+        if is_void && store.head(&names::session(id))?.is_none() {
+            delete_if_there(store, &names::fence(id))?;
+        }
+    }
+    Ok(())
+}
+
 fn put_stop(repository: &Repository, kind: StopKind, id: SessionId) -> Result<(), RepoError> {
     let stop = Stop { session: id, created: repository.environment.clock.now() };
     let (name, bytes) = kind

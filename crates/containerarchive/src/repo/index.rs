@@ -216,7 +216,9 @@ impl Index {
             place = self.find_elsewhere(repository, id, monitor)?.into_iter().next();
         }
         if let Some(place) = place {
-            self.last = Some((Arc::clone(&place.view), place.slot));
+            // What stands beside a chunk in a masked pack may stand in another pack as well.
+            let is_last = !self.retired.masks(&place.view.id);
+            self.last = is_last.then(|| (Arc::clone(&place.view), place.slot));
             return Ok(place);
         }
         let why = self.why_lost(repository, id, monitor)?;
@@ -285,7 +287,11 @@ impl Index {
         Some(ChunkPlace { view: Arc::clone(view), slot: *slot, record, offset })
     }
 
-    fn places(
+    /// All places of a chunk that the index knows, those in masked packs last.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn places(
         &mut self,
         repository: &Repository,
         id: &ChunkId,

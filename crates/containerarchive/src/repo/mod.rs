@@ -1,6 +1,7 @@
 //! L3: a repository as a whole: opening it, its keys, its index, writing and reading packs, sessions.
 
 mod adopt;
+mod compact;
 mod create;
 mod error;
 mod fence;
@@ -31,9 +32,10 @@ mod survey;
 mod verified;
 
 pub use adopt::adopt_packs;
+pub use compact::compact_segments;
 pub use create::{CreateOptions, NewCredential, create, is_leftover_of_init};
 pub use error::RepoError;
-pub use fence::{end_dead_sessions, end_session};
+pub use fence::{end_dead_sessions, end_session, remove_spent_fences};
 pub use forget::{Forgotten, InUse, forget_snapshots, snapshots_in_use};
 pub use index::{ChunkPlace, Index, list_packs};
 pub use keyring::{DomainKeys, KeyRing};
@@ -45,7 +47,8 @@ pub use pack_reader::{PackReader, PackView};
 pub use pack_writer::{OpenPack, SealedPack};
 pub use parity::{
     GroupStatus, Groups, MendedPack, Mender, ParityKeeper, ParityOverview, ParityStore, Rebuilt, StoredGroup,
-    can_rebuild, merge_small_groups, protect_packs, rebuild_pack, restore_shards, rewrite_pack_index,
+    Thinned, can_rebuild, delete_shards, merge_all_small_groups, merge_small_groups, protect_packs,
+    rebuild_pack, restore_shards, rewrite_pack_index, thin_group,
 };
 pub use publish::StoredPacks;
 pub use recipe::{RecipeBuilder, RecipeReader};

@@ -191,6 +191,26 @@ impl PackReader {
         error.map_or(Ok(()), Err)
     }
 
+    /// Opens a chunk as [`Self::open`] does, and gives the text as it was compressed, to be stored again. `plain` is room
+    /// for the content.
+    ///
+    /// # Errors
+    /// The chunk is damaged, or these keys cannot read.
+    pub fn open_text<'s>(
+        &mut self,
+        view: &PackView,
+        slot: u32,
+        record: &Record,
+        stored: &'s mut [u8],
+        plain: &mut Vec<u8>,
+    ) -> Result<&'s [u8], RepoError> {
+        plain.clear();
+        let text = self.unseal(view, slot, record, stored, plain)?;
+        let hash = self.domain.hasher.hash(record.id.kind, plain);
+        check_hash(view, slot, record, hash)?;
+        Ok(text)
+    }
+
     /// Opens chunks of one kind that stand side by side in a pack: slot and record of each, and their stored bytes,
     /// which are used up. The plaintexts are appended to `plain`. Returns how many chunks are good, and what is wrong
     /// with the next one; nothing of that and of those behind it is in `plain`.
@@ -226,22 +246,23 @@ impl PackReader {
         (ends.len(), error)
     }
 
-    /// Decrypts and decompresses; what is appended to `plain` is not yet known to be the chunk.
-    fn unseal(
+    /// Decrypts and decompresses; what is appended to `plain` is not yet known to be the chunk. Returns the compressed text.
+    fn unseal<'s>(
         &mut self,
         view: &PackView,
         slot: u32,
         record: &Record,
-        stored: &mut [u8],
+        stored: &'s mut [u8],
         plain: &mut Vec<u8>,
-    ) -> Result<(), RepoError> {
+    ) -> Result<&'s [u8], RepoError> {
         let name = names::pack(view.id);
         let damaged = |source| RepoError::format(&name, source);
         let secrets = self.secrets(view)?;
         let text = open_chunk(&secrets.key, slot, record, stored).map_err(damaged)?;
         self.decompressor
             .decompress(record.codec, text, record.plain_len as usize, plain)
-            .map_err(|error| damaged(FormatError::broken("R-CHUNK-3", format!("chunk {slot}: {error}"))))
+            .map_err(|error| damaged(FormatError::broken("R-CHUNK-3", format!("chunk {slot}: {error}"))))?;
+        Ok(text)
     }
 }
 

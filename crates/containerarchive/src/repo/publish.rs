@@ -1,6 +1,7 @@
 //! Writing sealed packs, and the index segments that name them (W3).
 
 use super::keyring::DomainKeys;
+use super::objects::delete_if_there;
 use super::pack_writer::SealedPack;
 use super::{RepoError, Repository};
 use crate::base::{Kind, PackId, Planted, SegmentId, SessionId, is_planted};
@@ -14,7 +15,7 @@ use crate::store::{Durability, StoreErrorKind};
 
 /// Entries after which a segment is published: a bound on memory.
 /// Tests have few chunks, and shall have checkpoints, too.
-const ENTRIES_PER_SEGMENT: usize = if cfg!(test) { 300 } else { 1 << 20 };
+pub(super) const ENTRIES_PER_SEGMENT: usize = if cfg!(test) { 300 } else { 1 << 20 };
 /// Packs after which a segment is published: a checkpoint, from which an interrupted ingest goes on without reading
 /// packs again. As many as a parity group has by default.
 const PACKS_PER_SEGMENT: usize = 40;
@@ -53,6 +54,17 @@ impl Repository {
             let _ = self.store.put(&names::idx(pack.id), &pack.idx, Durability::Cache);
         }
         Ok(pack.bytes.len() as u64)
+    }
+}
+
+impl Repository {
+    /// Deletes a pack and its index file; what is gone already is fine.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn remove_pack(&self, id: PackId) -> Result<(), RepoError> {
+        delete_if_there(&*self.store, &names::idx(id))?;
+        Ok(delete_if_there(&*self.store, &names::pack(id))?)
     }
 }
 
@@ -129,8 +141,8 @@ impl StoredPacks {
     }
 }
 
-/// Seals and writes one segment.
-fn put_segment(
+/// Seals and writes one segment, whose packs and entries are in order.
+pub(super) fn put_segment(
     repository: &Repository,
     domain: &DomainKeys,
     session: SessionId,

@@ -1,9 +1,9 @@
 //! What records say about packs and snapshots.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::RepoError;
-use super::objects::{list_replicated, put_replicated, read_replicated};
+use super::objects::{delete_replicated, list_replicated, put_replicated, read_replicated};
 use super::open::Repository;
 use crate::base::limits::MAX_JSON_BYTES;
 use crate::base::{Monitor, ObjectName, PackId, Planted, Problem, RecordId, SessionId, is_planted};
@@ -52,6 +52,38 @@ impl Retired {
 }
 
 impl Repository {
+    /// All retire records and the packs that each names.
+    ///
+    /// # Errors
+    /// One is damaged, or the store failed.
+    pub fn retire_records(
+        &self,
+        monitor: &dyn Monitor,
+    ) -> Result<BTreeMap<RecordId, Vec<PackId>>, RepoError> {
+        let mut records = BTreeMap::new();
+        each_record::<Retire>(self, monitor, |id, record| {
+            records.insert(id, record?.packs);
+            Ok(())
+        })?;
+        Ok(records)
+    }
+
+    /// Ids of all retire records, by a listing.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn retire_record_ids(&self) -> Result<BTreeSet<RecordId>, RepoError> {
+        list_replicated(&*self.store, &Retire::KIND.folder(), "json")
+    }
+
+    /// Deletes a retire record, whose packs must be gone.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn delete_retire_record(&self, id: RecordId) -> Result<(), RepoError> {
+        delete_replicated(&*self.store, &names::record(Retire::KIND, id))
+    }
+
     /// Masks packs: writers refer to them no more, readers read them last, and prune deletes them.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
 //! All that the index and the packs' tables say, read once from end to end, in bounded memory: for counting.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
+use std::sync::Arc;
 
+use super::keyring::DomainKeys;
 use super::segment_reader::SegmentReader;
 use super::{PackView, RepoError, Repository};
 use crate::base::{ChunkHash, Kind, Monitor, PackId, Problem, SegmentId};
@@ -32,6 +34,10 @@ pub struct IndexSurvey {
     pub memory_bytes: u64,
     /// Packs that no segment names.
     pub unnamed_packs: u64,
+    /// Of the packs that were asked about, in their order: whether a segment names them.
+    pub is_named: Vec<bool>,
+    /// Packs that segments name and that were not asked about.
+    pub missing: BTreeSet<PackId>,
     /// Keys of chunks that stand in several packs, in order.
     repeated: Vec<Key>,
     /// Whether all of those keys are known.
@@ -73,19 +79,19 @@ pub fn survey_index(
 ) -> Result<IndexSurvey, RepoError> {
     debug_assert!(packs.is_sorted());
     let mut survey = IndexSurvey { is_exact: true, ..IndexSurvey::default() };
-    let mut is_named = vec![false; packs.len()];
+    survey.is_named = vec![false; packs.len()];
     let mut runs = Vec::new();
     let mut ids = Vec::new();
     let store = &*repository.store;
     store.list(names::INDEX, &mut |entry| ids.extend(names::id_of::<SegmentId>(&entry.name, "seg")))?;
     for id in ids {
-        match open_run(repository, id, packs, &mut is_named, &mut survey) {
+        match open_run(repository, id, packs, &mut survey) {
             Ok(run) => runs.extend(run),
             Err(error) if error.is_useless() => report(id, &error, &mut survey, monitor),
             Err(error) => return Err(error),
         }
     }
-    runs.push(unnamed_run(repository, packs, &is_named, max_keys, &mut survey, monitor)?);
+    runs.push(unnamed_run(repository, packs, max_keys, &mut survey, monitor)?);
     merge(repository, runs, max_keys, &mut survey, monitor)?;
     Ok(survey)
 }
@@ -122,6 +128,14 @@ pub fn packs_of_segment(
 
 /// Opens a segment of any domain. `None`: it is gone since it was listed, or there are no keys for it.
 fn open_any_segment(repository: &Repository, id: SegmentId) -> Result<Option<SegmentReader>, RepoError> {
+    Ok(open_segment(repository, id)?.map(|(_, segment)| segment))
+}
+
+/// As [`open_any_segment`], with the keys of its domain.
+pub(super) fn open_segment(
+    repository: &Repository,
+    id: SegmentId,
+) -> Result<Option<(Arc<DomainKeys>, SegmentReader)>, RepoError> {
     let name = names::segment(id);
     let mut prefix = [0; PREFIX_LEN];
     match repository.store.get_range(&name, 0, &mut prefix) {
@@ -132,22 +146,24 @@ fn open_any_segment(repository: &Repository, id: SegmentId) -> Result<Option<Seg
     let prefix = Prefix::parse(&prefix, ObjectKind::Segment, config.suite, config.repository)
         .map_err(|source| RepoError::format(&name, source))?;
     let Some(keys) = repository.keys.domain(prefix.domain)? else { return Ok(None) };
-    SegmentReader::open(repository, id, &keys)
+    Ok(SegmentReader::open(repository, id, &keys)?.map(|segment| (keys, segment)))
 }
 
 fn open_run(
     repository: &Repository,
     id: SegmentId,
     packs: &[PackId],
-    is_named: &mut [bool],
     survey: &mut IndexSurvey,
 ) -> Result<Option<Run>, RepoError> {
     let Some(segment) = open_any_segment(repository, id)? else { return Ok(None) };
     let mut places = Vec::new();
     segment.each_pack(repository, |pack| {
         let place = packs.binary_search(&pack.id).ok();
-        if let Some(place) = place {
-            is_named[place] = true;
+        match place {
+            Some(place) => survey.is_named[place] = true,
+            None => {
+                survey.missing.insert(pack.id);
+            }
         }
         places.push(place.and_then(|place| u32::try_from(place).ok()).unwrap_or(NO_PACK));
     })?;
@@ -162,13 +178,15 @@ fn open_run(
 fn unnamed_run(
     repository: &Repository,
     packs: &[PackId],
-    is_named: &[bool],
     max_keys: usize,
     survey: &mut IndexSurvey,
     monitor: &dyn Monitor,
 ) -> Result<Run, RepoError> {
     let mut entries = Vec::new();
-    for (place, id) in packs.iter().enumerate().filter(|(place, _)| !is_named[*place]) {
+    for (place, id) in packs.iter().enumerate() {
+        if survey.is_named[place] {
+            continue;
+        }
         survey.unnamed_packs += 1;
         if monitor.is_cancelled() || entries.len() >= max_keys {
             survey.is_exact = false;

@@ -23,7 +23,6 @@ use crate::compress::Compressor;
 use crate::error::Error;
 use crate::format::manifest::{Item, Manifest, check_item_name, clashing_name, is_good_text};
 use crate::repo::{Index, ParityKeeper, RepoError, Repository, Session, adopt_packs, merge_small_groups};
-use crate::store::StoreErrorKind;
 
 /// With more items than these, packs and parity take less memory, and a little more time.
 const MANY_ITEMS: usize = 16;
@@ -297,12 +296,5 @@ fn describe(
         user: storable(&repository.environment.user),
         duration_ms: 0,
         previous: Vec::new(),
-    }
-}
-
-impl Error {
-    /// Whether the store has no space left.
-    fn is_full(&self) -> bool {
-        matches!(self, Self::Repo(RepoError::Store(error)) if error.kind == StoreErrorKind::Full)
     }
 }

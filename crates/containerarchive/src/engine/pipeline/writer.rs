@@ -149,6 +149,17 @@ impl<'env> Writer<'env> {
         Ok(())
     }
 
+    /// Stores a chunk although it is there, in a pack that will go; once, until a segment names it.
+    pub(crate) fn store_again(
+        &mut self,
+        id: ChunkId,
+        codec: Codec,
+        text: &[u8],
+        plain_len: u32,
+    ) -> Result<(), RepoError> {
+        if self.fresh.insert(id) { self.store(id, codec, text, plain_len) } else { Ok(()) }
+    }
+
     /// Stores a recipe node, unless it is there, and returns its hash.
     pub(crate) fn store_node(&mut self, node: &[u8]) -> Result<ChunkHash, RepoError> {
         let id = ChunkId { kind: Kind::Recipe, hash: self.domain.hasher.hash(Kind::Recipe, node) };

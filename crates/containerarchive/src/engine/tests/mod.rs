@@ -11,6 +11,7 @@ mod matrix;
 mod merging;
 mod parity;
 mod power;
+mod prune;
 mod pruner;
 mod recipes;
 mod repair;

@@ -133,7 +133,7 @@ fn encode(site: ParityStore<'_>, group: &Group, wanted: &[u8]) -> Result<Vec<Sha
 }
 
 /// Adds all members of a group, each compared with its name. Returns the checksums of their blocks.
-fn add_members(
+pub(super) fn add_members(
     site: ParityStore<'_>,
     group: &Group,
     rows: &mut ShardRows,

@@ -1,6 +1,6 @@
 //! Small groups become large ones: each new shard is the sum of theirs, so that no pack is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::encode::{new_group, write_shards};
 use super::groups::{Groups, StoredGroup};
@@ -48,6 +48,21 @@ pub fn merge_small_groups(repository: &Repository, domain: DomainId) -> Result<u
     let merged = merge_all(repository, &groups, domain, most.into(), maintenance.session());
     maintenance.end(repository)?;
     merged
+}
+
+/// As [`merge_small_groups`], for all groups of all domains, in a maintenance session that runs already.
+///
+/// # Errors
+/// As there.
+pub fn merge_all_small_groups(repository: &Repository, session: SessionId) -> Result<usize, RepoError> {
+    let Parity::Groups { members: most, .. } = repository.settings.parity else { return Ok(0) };
+    let groups = Groups::load(repository.parity_store())?;
+    let domains: BTreeSet<DomainId> = groups.all().iter().map(|stored| stored.group.domain).collect();
+    let mut merged = 0;
+    for domain in domains {
+        merged += merge_all(repository, &groups, domain, most.into(), session)?;
+    }
+    Ok(merged)
 }
 
 fn merge_all(
@@ -146,18 +161,21 @@ fn merge_bin(repository: &Repository, bin: &[&StoredGroup], session: SessionId) 
 }
 
 /// The checksums of all rows of a group. `None` if some are lost.
-fn read_records(site: ParityStore<'_>, stored: &StoredGroup) -> Result<Option<Vec<RowSums>>, RepoError> {
+pub(super) fn read_records(
+    site: ParityStore<'_>,
+    stored: &StoredGroup,
+) -> Result<Option<Vec<RowSums>>, RepoError> {
     (0..stored.group.rows).map(|row| stored.row_sums(site, row)).collect()
 }
 
 /// The checksums of the blocks of each member.
-fn member_sums(records: &[RowSums]) -> Vec<Vec<BlockSum>> {
+pub(super) fn member_sums(records: &[RowSums]) -> Vec<Vec<BlockSum>> {
     let members = records.first().map_or(0, |record| record.members.len());
     (0..members).map(|place| records.iter().filter_map(|record| record.members[place]).collect()).collect()
 }
 
 /// Adds the rows of all shards of a group, each compared with its checksum. False if one is damaged.
-fn add_shards(
+pub(super) fn add_shards(
     site: ParityStore<'_>,
     stored: &StoredGroup,
     records: &[RowSums],

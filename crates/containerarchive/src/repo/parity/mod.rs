@@ -11,15 +11,17 @@ mod overview;
 mod pack_index;
 mod rebuild;
 mod shards;
+mod thin;
 
 pub use encode::{protect_packs, restore_shards};
 pub use groups::{Groups, StoredGroup};
 pub use keeper::ParityKeeper;
 pub use mender::{MendedPack, Mender};
-pub use merge::merge_small_groups;
+pub use merge::{merge_all_small_groups, merge_small_groups};
 pub use overview::{GroupStatus, ParityOverview};
 pub use pack_index::rewrite_pack_index;
 pub use rebuild::{Rebuilt, can_rebuild, rebuild_pack};
+pub use thin::{Thinned, delete_shards, thin_group};
 
 use super::{RepoError, Repository};
 use crate::base::RepositoryId;

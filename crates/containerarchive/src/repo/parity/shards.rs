@@ -35,6 +35,17 @@ impl ShardRows {
         self.len = 0;
     }
 
+    /// Forgets rows behind the first so many bytes, which are zeros.
+    pub(super) fn truncate(&mut self, len: usize) {
+        debug_assert!(
+            self.files.iter().all(|file| file[self.room + len.min(self.len)..].iter().all(|byte| *byte == 0))
+        );
+        self.len = self.len.min(len);
+        for file in &mut self.files {
+            file.truncate(self.room + len);
+        }
+    }
+
     /// Bytes in memory if there were so many rows.
     pub(super) fn bytes_with(&self, rows: u32) -> usize {
         self.files.len() * (rows as usize * BLOCK_LEN).max(self.len)
