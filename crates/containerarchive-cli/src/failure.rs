@@ -109,6 +109,9 @@ fn advice_of(error: &Error) -> Option<&'static str> {
         Error::Repo(RepoError::SlotStays { .. }) => {
             "nothing was changed; 'containerarchive key list' lists the keys, and another admin key must be there before the last one goes"
         }
+        Error::RepairFirst { .. } => {
+            "run 'containerarchive repair'; what it cannot mend is accepted by 'containerarchive forget' with the whole id of the snapshot that it hurts"
+        }
         Error::DamagedSnapshot { .. } => {
             "other snapshots may be intact: see 'containerarchive verify' and 'repair'; to accept the loss, 'containerarchive forget' it by its whole id"
         }

@@ -17,7 +17,7 @@ use containerarchive::Selector;
 use crate::{catalogue, ui};
 
 pub(crate) use maintenance::{ParityCommand, ParitySetArgs, RepairArgs, UnlockArgs};
-pub(crate) use retention::{ForgetArgs, PinArgs};
+pub(crate) use retention::{ForgetArgs, PinArgs, PruneArgs};
 pub(crate) use values::{KeyValue, NamedCommand};
 pub(crate) use verbs::{
     CapabilityArg, Command, CompletionsArgs, FilterArgs, IngestArgs, InitArgs, KeyAddArgs, KeyCommand,

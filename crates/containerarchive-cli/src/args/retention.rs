@@ -1,10 +1,32 @@
 //! The verbs that keep and remove snapshots, and the options of the rules.
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use containerarchive::{GroupBy, RetentionRules, Selector, Zone};
 
 use super::FilterArgs;
-use super::values::{Age, KeyValue, parse_age, parse_group_by, parse_selector, parse_zone};
+use super::values::{
+    Age, KeyValue, Share, parse_age, parse_group_by, parse_selector, parse_share, parse_zone,
+};
+
+pub(crate) const PRUNE_EXAMPLES: &str = "\
+A snapshot stays if any rule keeps it; without rules none goes, and only space comes back that no snapshot needs. Rules \
+compare the snapshots of each series, and never those of different write domains. What a restore reads stays for the next \
+run; what is pinned stays.
+
+Backups go on meanwhile, and none waits. Packs that are to go are first named in a record, so that nothing new refers to \
+them; they are deleted when all sessions that began before have ended. What these still make use of is stored again before. \
+If some have not ended after --drain, the exit code is 0, the output tells how much is pending on whom, and the next prune \
+goes on. A prune may be interrupted or killed at any time.
+
+It refuses (exit code 14, nothing is deleted) while a snapshot or anything that one needs is missing or damaged: run \
+'containerarchive repair' first; what that cannot mend is accepted by 'containerarchive forget' with the whole id of the \
+snapshot that it hurts. Beside another prune or repair it gives way with exit code 11.
+
+Examples:
+  containerarchive prune --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --dry-run
+  containerarchive prune --keep-last 3 --keep-within 30d --keep-tag hold=yes
+  containerarchive prune                                    free what forgotten snapshots had";
 
 pub(crate) const FORGET_EXAMPLES: &str = "\
 SNAPSHOT is 'latest' (the newest that matches --tag and --series), 'latest~N' (the N-th before it), or the beginning \
@@ -33,6 +55,31 @@ of an id.
 
 Examples:
   containerarchive unpin 3f2a90c1";
+
+/// `prune`
+#[derive(Args)]
+pub(crate) struct PruneArgs {
+    /// Change nothing, and say what would go and why
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Rewrite packs until at most this share of what stays is unused: 5%, 0.5%
+    #[arg(long, env = "CONTAINERARCHIVE_MAX_UNUSED", value_name = "PERCENT", default_value = "5%", value_parser = parse_share)]
+    pub(crate) max_unused: Share,
+    /// How long to wait for sessions that began before: 30s, 10m or 2h
+    #[arg(long, env = "CONTAINERARCHIVE_DRAIN", value_name = "TIME", default_value = "10m", value_parser = parse_age)]
+    pub(crate) drain: Age,
+    /// Wait for them as long as it takes
+    #[arg(long, env = "CONTAINERARCHIVE_WAIT", value_parser = BoolishValueParser::new())]
+    pub(crate) wait: bool,
+    /// On storage without locks: after how long a session counts as dead that gives no sign
+    #[arg(long, env = "CONTAINERARCHIVE_PATIENCE", value_name = "TIME", default_value = "1h", value_parser = parse_age)]
+    pub(crate) patience: Age,
+    /// Go on although packs are gone that the index names
+    #[arg(long)]
+    pub(crate) accept_loss: bool,
+    #[command(flatten)]
+    pub(crate) retention: RetentionArgs,
+}
 
 /// `forget`
 #[derive(Args)]
@@ -95,10 +142,6 @@ pub(crate) struct RetentionArgs {
     pub(crate) time_zone: Option<Zone>,
 }
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for the verb that applies rules, which flattens these; tests read them")
-)]
 impl RetentionArgs {
     /// The rules, in this computer's time zone unless another one is named.
     pub(crate) fn rules(&self) -> RetentionRules {

@@ -10,7 +10,9 @@ use containerarchive::{Argon2Params, Capability, ChunkParams, Compression, Parit
 use super::maintenance::{
     ParityCommand, REINDEX_EXAMPLES, REPAIR_EXAMPLES, RepairArgs, UNLOCK_EXAMPLES, UnlockArgs,
 };
-use super::retention::{FORGET_EXAMPLES, ForgetArgs, PIN_EXAMPLES, PinArgs, UNPIN_EXAMPLES};
+use super::retention::{
+    FORGET_EXAMPLES, ForgetArgs, PIN_EXAMPLES, PRUNE_EXAMPLES, PinArgs, PruneArgs, UNPIN_EXAMPLES,
+};
 use super::values::{
     Age, KeyValue, NamedCommand, NamedFile, Share, parse_age, parse_chunk_size, parse_kdf,
     parse_named_command, parse_named_file, parse_pack_size, parse_selector, parse_share, parse_size,
@@ -47,6 +49,9 @@ pub(crate) enum Command {
     /// Mend what is damaged: from parity, from replicas, from other copies
     #[command(after_help = REPAIR_EXAMPLES)]
     Repair(RepairArgs),
+    /// Remove snapshots that rules do not keep, and free the space of what none needs
+    #[command(after_help = PRUNE_EXAMPLES)]
+    Prune(Box<PruneArgs>),
     /// Remove snapshots by name
     #[command(after_help = FORGET_EXAMPLES)]
     Forget(ForgetArgs),

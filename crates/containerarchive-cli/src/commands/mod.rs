@@ -9,6 +9,7 @@ mod key;
 mod man;
 mod parity;
 mod pin;
+mod prune;
 mod reindex;
 mod repair;
 mod restore;
@@ -51,6 +52,7 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Outcome {
         Command::Stats => stats::run(&context()?),
         Command::Verify(arguments) => verify::run(&context()?, arguments),
         Command::Repair(arguments) => repair::run(&context()?, arguments),
+        Command::Prune(arguments) => prune::run(&context()?, arguments),
         Command::Forget(arguments) => forget::run(&context()?, arguments),
         Command::Pin(arguments) => pin::run(&context()?, arguments, true),
         Command::Unpin(arguments) => pin::run(&context()?, arguments, false),

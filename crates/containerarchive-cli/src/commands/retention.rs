@@ -1,10 +1,5 @@
 //! What the rules of retention say of each snapshot: for people, and as part of a document.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for the verb that applies rules; used by tests until it is there")
-)]
-
 use containerarchive::{JudgedSnapshot, RetentionPlan, Verdict};
 use serde::Serialize;
 
