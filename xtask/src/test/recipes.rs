@@ -123,6 +123,20 @@ const RECIPES: &[Recipe] = &[
         ],
     },
     Recipe {
+        page: "retention.md",
+        needs: &[],
+        is_for_root: false,
+        server: nothing,
+        before: "",
+        after: "",
+        check: "containerarchive verify",
+        expected: &[
+            ("pin latest", "pinned"),
+            ("forget latest ||", "exit code 1"),
+            ("unpin latest", "no longer pinned"),
+        ],
+    },
+    Recipe {
         page: "new-host.md",
         needs: &["tar"],
         is_for_root: true,
