@@ -7,6 +7,7 @@ use super::keyring::DomainKeys;
 use super::publish::StoredPacks;
 use super::{Groups, Index, ParityKeeper, RepoError, Repository};
 use crate::base::{Monitor, PackId, SessionId};
+use crate::crypto::hash_blocks;
 use crate::format::names;
 use crate::format::pack::{HEADER_LEN, PackHeader};
 use crate::store::StoreErrorKind;
@@ -72,8 +73,8 @@ fn adopt_one(
     let class = view.header.prefix.class;
     let is_protected = groups.of_pack(&id).any(|stored| stored.missing().next().is_none());
     if !is_protected {
-        let (_, entry) = keeper.enter(class, &bytes)?;
-        entry.settle(id)?;
+        let (_, sums) = hash_blocks(&bytes);
+        keeper.add(id, class, bytes, sums)?;
     }
     adopted.adopt(id, view.len, class, view.table.records());
     Ok(())

@@ -5,7 +5,7 @@ use super::{RepoError, Repository};
 use crate::base::limits::MAX_PACK_CHUNKS;
 use crate::base::{ChunkId, Kind, PackId, SessionId};
 use crate::compress::{Codec, Decompressor};
-use crate::crypto::{ObjectSecrets, TAG_LEN};
+use crate::crypto::{BlockSum, ObjectSecrets, TAG_LEN, hash_blocks};
 use crate::format::pack::{
     HEADER_LEN, PackHeader, Record, TRAILER_LEN, encode_tail, open_chunk, open_table, parse_trailer,
     seal_chunk, tail_len,
@@ -33,6 +33,8 @@ pub struct SealedPack {
     pub class: Class,
     /// The file.
     pub bytes: Vec<u8>,
+    /// The checksums of its blocks, for parity.
+    pub sums: Vec<BlockSum>,
     /// Its index file.
     pub idx: Vec<u8>,
     /// Its records, padding included.
@@ -86,22 +88,19 @@ impl OpenPack {
 }
 
 impl Repository {
-    /// Seals a pack, opens it again, and has it hashed by `hash`, which gives BLAKE3 of the bytes and what else comes from
-    /// looking at them. CPU-bound; runs on any thread.
+    /// Seals a pack, opens it again, and hashes it. CPU-bound; runs on any thread.
     ///
     /// # Errors
-    /// A primitive or `hash` failed, or what was sealed does not open.
-    pub fn seal_pack<T>(
+    /// A primitive failed, or what was sealed does not open.
+    pub fn seal_pack(
         &self,
         pack: OpenPack,
         domain: &DomainKeys,
         session: SessionId,
-        hash: impl FnOnce(Class, &[u8]) -> Result<([u8; 32], T), RepoError>,
-    ) -> Result<(SealedPack, T), RepoError> {
+    ) -> Result<SealedPack, RepoError> {
         let (sealed, secrets) = seal(self, pack, domain, session)?;
         check(&sealed, &secrets, domain)?;
-        let (hash, more) = hash(sealed.class, &sealed.bytes)?;
-        Ok((sealed.name(PackId(hash)), more))
+        Ok(sealed.name())
     }
 
     /// Seals a pack as an attacker with a write key would, whatever its chunks are.
@@ -116,8 +115,7 @@ impl Repository {
         session: SessionId,
     ) -> Result<SealedPack, RepoError> {
         let (sealed, _) = seal(self, pack, domain, session)?;
-        let id = PackId(crate::crypto::blake3_256(&sealed.bytes));
-        Ok(sealed.name(id))
+        Ok(sealed.name())
     }
 }
 
@@ -130,10 +128,12 @@ struct Unnamed {
 }
 
 impl Unnamed {
-    fn name(self, id: PackId) -> SealedPack {
+    fn name(self) -> SealedPack {
         let Self { class, header, bytes, records } = self;
+        let (hash, sums) = hash_blocks(&bytes);
+        let id = PackId(hash);
         let idx = idx::encode(id, &header, &bytes, tail_len(records.len()));
-        SealedPack { id, class, bytes, idx, records }
+        SealedPack { id, class, bytes, sums, idx, records }
     }
 }
 

@@ -2,7 +2,7 @@
 //! One thread owns a writer; packs are sealed and written by threads of their own, which mostly wait for the disk.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Pool, Ticket};
 use crate::base::{ChunkHash, ChunkId, Kind, Monitor, PackId, Planted, SessionId, is_planted};
@@ -41,7 +41,6 @@ struct Written {
     len: u64,
     class: Class,
     records: Vec<Record>,
-    buffer: Vec<u8>,
 }
 
 /// The state of one session's writing.
@@ -70,7 +69,8 @@ pub(crate) struct Writer<'env> {
     in_flight: VecDeque<Ticket<Result<Written, RepoError>>>,
     stored: StoredPacks,
     used: BTreeSet<PackId>,
-    spare: Vec<Vec<u8>>,
+    /// Buffers of packs that were written, and whose parity does not need them any more.
+    spare: Arc<Mutex<Vec<Vec<u8>>>>,
     node_compression: ItemCompression,
     compressor: Compressor,
     text: Vec<u8>,
@@ -107,7 +107,7 @@ impl<'env> Writer<'env> {
             in_flight: VecDeque::new(),
             stored: adopted,
             used: BTreeSet::new(),
-            spare: Vec::new(),
+            spare: Arc::default(),
             node_compression: ItemCompression::new(repository.settings.compression),
             compressor: Compressor::new(),
             text: Vec::new(),
@@ -227,11 +227,11 @@ impl<'env> Writer<'env> {
         // Waiting comes first: it gives a buffer back, and so there is never one more than needed.
         self.wait_for_packs(self.most_in_flight)?;
         let open = if class == Class::Data { &mut self.data } else { &mut self.structure };
-        let buffer = self.spare.pop().unwrap_or_else(|| new_buffer(self.repository));
+        let buffer = lock(&self.spare).pop().unwrap_or_else(|| new_buffer(self.repository));
         let pack = std::mem::replace(open, OpenPack::new(class, buffer));
         let (repository, domain, session) = (self.repository, Arc::clone(&self.domain), self.session);
-        let keeper = Arc::clone(&self.keeper);
-        let put = move |(): &mut ()| seal_and_put(repository, &domain, session, &keeper, pack);
+        let (keeper, spare) = (Arc::clone(&self.keeper), Arc::clone(&self.spare));
+        let put = move |(): &mut ()| seal_and_put(repository, &domain, session, (&keeper, &spare), pack);
         self.in_flight.push_back(self.packs.submit(put));
         Ok(())
     }
@@ -240,10 +240,9 @@ impl<'env> Writer<'env> {
     fn wait_for_packs(&mut self, left: usize) -> Result<(), RepoError> {
         while self.in_flight.len() > left {
             let Some(ticket) = self.in_flight.pop_front() else { break };
-            let mut written = ticket.redeem().unwrap_or(Err(RepoError::Worker))?;
+            let written = ticket.redeem().unwrap_or(Err(RepoError::Worker))?;
             self.counters.stored_bytes += written.len;
             self.used.insert(written.id);
-            self.spare.push(std::mem::take(&mut written.buffer));
             self.waiting_chunks += written.records.len();
             self.waiting.insert(written.id, written);
         }
@@ -289,6 +288,10 @@ impl<'env> Writer<'env> {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// With room for a pack and what its last chunk and its table take beyond its size; the system gives memory for it only
 /// as it fills.
 fn new_buffer(repository: &Repository) -> Vec<u8> {
@@ -301,11 +304,10 @@ fn seal_and_put(
     repository: &Repository,
     domain: &DomainKeys,
     session: SessionId,
-    keeper: &ParityKeeper<'_>,
+    (keeper, spare): (&ParityKeeper<'_>, &Mutex<Vec<Vec<u8>>>),
     pack: OpenPack,
 ) -> Result<Written, RepoError> {
-    let enter = |class, bytes: &[u8]| keeper.enter(class, bytes);
-    let (sealed, entry) = repository.seal_pack(pack, domain, session, enter)?;
+    let sealed = repository.seal_pack(pack, domain, session)?;
     if is_planted(Planted::SegmentEarly) {
         let mut early = StoredPacks::default();
         early.add(sealed.id, sealed.bytes.len() as u64, sealed.class, &sealed.records);
@@ -319,10 +321,12 @@ fn seal_and_put(
         }
         other => other?,
     };
-    entry.settle(sealed.id).inspect_err(|error| {
+    let added = keeper.add(sealed.id, sealed.class, sealed.bytes, sealed.sums);
+    let buffers = added.inspect_err(|error| {
         if matches!(error, RepoError::Store(error) if error.kind == StoreErrorKind::Full) {
             let _ = repository.store.delete(&names::pack(sealed.id));
         }
     })?;
-    Ok(Written { id: sealed.id, len, class: sealed.class, records: sealed.records, buffer: sealed.bytes })
+    lock(spare).extend(buffers);
+    Ok(Written { id: sealed.id, len, class: sealed.class, records: sealed.records })
 }

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 
 use super::support::{Lab, START, noise};
 use crate::base::{ChunkId, Kind, NoPins, PackId, RecordId, SessionId, SilentMonitor};
-use crate::crypto::blake3_256;
 use crate::engine::{Filter, snapshots};
 use crate::error::Error;
 use crate::format::names;
@@ -215,8 +214,7 @@ fn copy_out(repository: &Repository, packs: &BTreeMap<PackId, PackView>, rescue:
             pack.push(*id, crate::compress::Codec::None, &plain, plain.len() as u32);
         }
         if !pack.is_empty() {
-            let hash = |_, bytes: &[u8]| Ok((blake3_256(bytes), ()));
-            let (sealed, ()) = repository.seal_pack(pack, &keys, session, hash).unwrap();
+            let sealed = repository.seal_pack(pack, &keys, session).unwrap();
             let len = repository.put_pack(&sealed).unwrap();
             stored.add(sealed.id, len, sealed.class, &sealed.records);
         }

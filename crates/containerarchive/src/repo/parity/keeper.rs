@@ -1,24 +1,26 @@
-//! The open groups of a writer: each pack that it stores takes the next column, and its bytes are added to the shards
-//! while it is hashed, so that no pack is read again (DESIGN: W3, parity is durable before a segment names a pack).
+//! The open groups of a writer: each pack that it stored takes the next column, and its bytes are added to the shards from
+//! memory, so that no pack is read again (DESIGN: W3, parity is durable before a segment names a pack).
 
 use std::collections::BTreeSet;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::encode::{new_group, protect_packs, write_shards};
 use super::groups::Groups;
 use super::shards::{MAX_ROW_BYTES, ShardRows};
 use crate::base::random::random_array;
 use crate::base::{DomainId, GroupId, PackId, SessionId, ShardId};
-use crate::crypto::{BLOCK_LEN, BlockHasher, BlockSum, hash_blocks};
+use crate::crypto::{BLOCK_LEN, BlockSum};
 use crate::format::parity_level::Parity;
 use crate::format::prefix::Class;
 use crate::format::shard::{Member, front_len, record_len};
 use crate::parity::MAX_COLUMNS;
 use crate::repo::{RepoError, Repository};
 
-/// Blocks of a pack that are hashed and added to the shards by turns: with as many of two shards they fit the
-/// second-level cache, so that a pack is read from memory once. A pass of its own for the shards took half again as long.
-const BLOCKS_PER_STEP: usize = 4;
+/// Packs that are added to the shards together. The shards of a group fit into no cache: added one by one, each pack
+/// would take them from memory and back, which was measured to take twice as long as four at once.
+const PACKS_AT_ONCE: usize = 4;
+/// Bytes of a piece of all shards and of the pack that is added to them, which a core's second-level cache holds.
+const STEP_BYTES: usize = 512 << 10;
 
 /// Builds the parity of what one session writes. Data and structure go to groups of their own: their packs differ in
 /// length, and a shard is as long as the longest member.
@@ -38,9 +40,10 @@ pub struct ParityKeeper<'a> {
 
 #[derive(Default)]
 struct GroupPlace {
-    group: Mutex<OpenGroup>,
-    /// A pack that was on its way came in or was given up.
-    settled: Condvar,
+    open: Mutex<OpenGroup>,
+    /// The rows of the group before, to be used again. Held while that one's shards are written: until then further packs
+    /// are only kept.
+    spare: Mutex<Option<ShardRows>>,
 }
 
 /// Members whose shards are not written yet.
@@ -48,10 +51,10 @@ struct GroupPlace {
 struct OpenGroup {
     /// With the checksums of their blocks.
     members: Vec<(Member, Vec<BlockSum>)>,
-    /// Packs on their way: their bytes are in the rows, but they are not durable yet.
-    entering: usize,
     next_column: Option<u8>,
     rows: Rows,
+    /// Members that are not in the rows yet, with their columns.
+    kept: Vec<(u8, Vec<u8>)>,
 }
 
 /// The rows of all shards of an open group.
@@ -59,39 +62,20 @@ struct OpenGroup {
 enum Rows {
     #[default]
     Empty,
-    /// Sums over all members and those on their way.
+    /// Sums over the members, but for those that are kept.
     Summed(ShardRows),
-    /// Not kept: the members are read again when the group closes. They would take too much memory, or hold a pack that
-    /// was given up.
+    /// They would take too much memory: the members are read again when the group closes.
     Derived,
-}
-
-/// A pack on its way into a group. The group is not closed before it is settled; dropped, it is given up.
-#[must_use]
-pub struct Entry<'k, 'a> {
-    keeper: &'k ParityKeeper<'a>,
-    class: Class,
-    len: u64,
-    sums: Vec<BlockSum>,
-    /// `None` without parity, and once it is settled.
-    column: Option<u8>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl GroupPlace {
-    /// The group once `is_ready` says so, which depends on packs that come in or are given up.
-    fn when(&self, is_ready: impl Fn(&OpenGroup) -> bool) -> MutexGuard<'_, OpenGroup> {
-        let wait = self.settled.wait_while(lock(&self.group), |open| !is_ready(open));
-        wait.unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl<'a> ParityKeeper<'a> {
-    /// A keeper for the packs of a session. The rows of an open group are summed up in memory while packs are hashed; if
-    /// that `is_frugal`, or they would take more than 64 MiB, its packs are read again when it closes instead.
+    /// A keeper for the packs of a session. The rows of an open group are summed up in memory, and up to three packs wait
+    /// there to be added; if that `is_frugal`, or the rows would take more than 64 MiB, its packs are read again when it
+    /// closes instead.
     #[must_use]
     pub fn new(
         repository: &'a Repository,
@@ -117,44 +101,45 @@ impl<'a> ParityKeeper<'a> {
         if class == Class::Data { &self.data } else { &self.structure }
     }
 
-    /// Hashes a pack that will now be made durable, and adds its bytes to the shards of its group. May be called from
-    /// several threads; waits while the group is full of packs on their way, so every entry must be settled or dropped
-    /// without waiting for another one.
+    /// Makes a pack that is durable a member of its group, which is closed when it is full. `sums`: the checksums of its
+    /// blocks. Returns buffers that are free again: other packs' than this one's, several, or none. May be called from
+    /// several threads.
     ///
     /// # Errors
-    /// The store or the randomness failed.
-    pub fn enter(&self, class: Class, bytes: &[u8]) -> Result<([u8; 32], Entry<'_, 'a>), RepoError> {
-        let len = bytes.len() as u64;
-        let entry = |sums, column| Entry { keeper: self, class, len, sums, column };
+    /// The store or the randomness failed; the pack is not protected then.
+    pub fn add(
+        &self,
+        pack: PackId,
+        class: Class,
+        bytes: Vec<u8>,
+        sums: Vec<BlockSum>,
+    ) -> Result<Vec<Vec<u8>>, RepoError> {
         let Parity::Groups { members: most, shards } = self.repository.settings.parity else {
-            let (hash, sums) = hash_blocks(bytes);
-            return Ok((hash, entry(sums, None)));
+            lock(&self.protected).push(pack);
+            return Ok(vec![bytes]);
         };
-        let is_not_full = |open: &OpenGroup| open.members.len() + open.entering < usize::from(most);
-        let mut open = self.place(class).when(is_not_full);
+        let place = self.place(class);
+        let mut open = lock(&place.open);
         let column = match open.next_column {
             Some(column) => column,
             None => self.first_column(class, most)?,
         };
         open.next_column = Some(((usize::from(column) + 1) % MAX_COLUMNS) as u8);
-        let pack_size_bytes = self.repository.settings.pack_size_bytes;
-        let summed = open.take_rows(bytes.len(), (most, shards), pack_size_bytes, self.max_row_bytes);
-        let hashed = summed.map(|mut rows| {
-            let mut hasher = BlockHasher::default();
-            for (step, blocks) in bytes.chunks(BLOCKS_PER_STEP * BLOCK_LEN).enumerate() {
-                hasher.update(blocks);
-                rows.add(column, (step * BLOCKS_PER_STEP) as u32, blocks);
-            }
-            open.rows = Rows::Summed(rows);
-            hasher.finish()
-        });
-        open.entering += 1;
-        drop(open);
-        // From here on it leaves the group again if it is dropped.
-        let mut entry = entry(Vec::new(), Some(column));
-        let (hash, sums) = hashed.unwrap_or_else(|| hash_blocks(bytes));
-        entry.sums = sums;
-        Ok((hash, entry))
+        open.members.push((Member { pack, len: bytes.len() as u64, first_row: 0, column }, sums));
+        let row_bytes = bytes.len().div_ceil(BLOCK_LEN) * BLOCK_LEN * usize::from(shards);
+        open.kept.push((column, bytes));
+        if row_bytes > self.max_row_bytes {
+            // Once they do not fit, they never do again: a group only grows.
+            open.rows = Rows::Derived;
+        }
+        let mut free = Vec::new();
+        if open.kept.len() >= PACKS_AT_ONCE || matches!(open.rows, Rows::Derived) {
+            free = open.add_kept(&place.spare, (most, shards), self.repository.settings.pack_size_bytes);
+        }
+        if open.members.len() >= usize::from(most) {
+            free.extend(self.close_group(class, open, (most, shards))?);
+        }
+        Ok(free)
     }
 
     /// Other columns than those of small groups, so that they can be merged; random ones, since others may be making a
@@ -165,26 +150,44 @@ impl<'a> ParityKeeper<'a> {
         Ok(groups.free_column(class, self.domain, most.into(), random))
     }
 
-    /// Writes the shards of all open groups, once the packs on their way have come in.
+    /// Writes the shards of all open groups.
     ///
     /// # Errors
     /// The store failed.
     pub fn close(&self) -> Result<(), RepoError> {
-        let Parity::Groups { shards, .. } = self.repository.settings.parity else { return Ok(()) };
-        for class in [Class::Data, Class::Structure] {
-            let mut open = self.place(class).when(|open| open.entering == 0);
-            self.close_group(class, &mut open, shards)?;
+        let Parity::Groups { members, shards } = self.repository.settings.parity else { return Ok(()) };
+        let close = |class| {
+            let open = lock(&self.place(class).open);
+            self.close_group(class, open, (members, shards)).map(drop)
+        };
+        if self.threads <= 1 {
+            close(Class::Data)?;
+            return close(Class::Structure);
         }
-        Ok(())
+        // Both wait for the disk most of the time.
+        std::thread::scope(|scope| {
+            let structure = scope.spawn(|| close(Class::Structure));
+            let data = close(Class::Data);
+            data.and(structure.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
     }
 
-    fn close_group(&self, class: Class, open: &mut OpenGroup, shards: u8) -> Result<(), RepoError> {
+    fn close_group(
+        &self,
+        class: Class,
+        mut open: MutexGuard<'_, OpenGroup>,
+        (most, shards): (u8, u8),
+    ) -> Result<Vec<Vec<u8>>, RepoError> {
         if open.members.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
+        let place = self.place(class);
+        let free = open.add_kept(&place.spare, (most, shards), self.repository.settings.pack_size_bytes);
         // Whole, so that it is never closed again: after a failure sums and rows are used up. Its packs have no parity then,
         // come into no segment, and are adopted by the next ingest.
-        let OpenGroup { mut members, rows, .. } = std::mem::take(open);
+        let OpenGroup { mut members, rows, .. } = std::mem::take(&mut *open);
+        let mut spare = lock(&place.spare);
+        drop(open);
         members.sort_unstable_by_key(|(member, _)| member.column);
         let (members, sums): (Vec<Member>, Vec<_>) = members.into_iter().unzip();
         let packs: Vec<PackId> = members.iter().map(|member| member.pack).collect();
@@ -196,17 +199,17 @@ impl<'a> ParityKeeper<'a> {
                 let group = new_group(site, id, origin, shards, members);
                 let written = write_shards(site, &group, &sums, &mut rows, self.threads)?;
                 rows.clear();
-                open.rows = Rows::Summed(rows);
+                *spare = Some(rows);
                 written
             }
             Rows::Empty | Rows::Derived => protect_packs(site, id, origin, shards, members)?,
         };
         lock(&self.shards).extend(written.into_iter().map(|shard| (shard, packs.clone())));
         lock(&self.protected).extend(packs);
-        Ok(())
+        Ok(free)
     }
 
-    /// Packs that became protected since this was asked last. Without parity: all that were settled.
+    /// Packs that became protected since this was asked last. Without parity: all that were added.
     pub fn take_protected(&self) -> Vec<PackId> {
         std::mem::take(&mut *lock(&self.protected))
     }
@@ -220,69 +223,44 @@ impl<'a> ParityKeeper<'a> {
     }
 }
 
-impl Entry<'_, '_> {
-    /// The pack is durable under this name: it is a member now. Closes its group when that is full.
-    ///
-    /// # Errors
-    /// The store failed; the pack is not protected then.
-    pub fn settle(mut self, pack: PackId) -> Result<(), RepoError> {
-        let keeper = self.keeper;
-        let (Parity::Groups { members: most, shards }, Some(column)) =
-            (keeper.repository.settings.parity, self.column.take())
-        else {
-            lock(&keeper.protected).push(pack);
-            return Ok(());
-        };
-        let place = keeper.place(self.class);
-        let mut open = lock(&place.group);
-        let member = Member { pack, len: self.len, first_row: 0, column };
-        open.members.push((member, std::mem::take(&mut self.sums)));
-        open.entering -= 1;
-        let is_full = open.members.len() >= usize::from(most);
-        let closed = if is_full { keeper.close_group(self.class, &mut open, shards) } else { Ok(()) };
-        place.settled.notify_all();
-        closed
-    }
-}
-
-impl Drop for Entry<'_, '_> {
-    fn drop(&mut self) {
-        if self.column.is_some() {
-            let place = self.keeper.place(self.class);
-            let mut open = lock(&place.group);
-            open.entering -= 1;
-            open.rows = Rows::Derived;
-            if open.entering == 0 && open.members.is_empty() {
-                *open = OpenGroup::default();
-            }
-            place.settled.notify_all();
-        }
-    }
-}
-
 impl OpenGroup {
-    /// Takes the rows out that a pack of this length is to be added to, unless they are not kept. Until they are back it is
-    /// as if they were not.
-    fn take_rows(
+    fn take_kept(&mut self) -> Vec<Vec<u8>> {
+        self.kept.drain(..).map(|(_, bytes)| bytes).collect()
+    }
+
+    /// Adds the packs that are kept to the rows, piece by piece: a piece of the rows is in a cache until all packs were
+    /// added to it. Returns their buffers.
+    fn add_kept(
         &mut self,
-        len: usize,
+        spare: &Mutex<Option<ShardRows>>,
         (most, shards): (u8, u8),
         pack_size_bytes: u64,
-        max_row_bytes: usize,
-    ) -> Option<ShardRows> {
-        let do_fit = len.div_ceil(BLOCK_LEN) * BLOCK_LEN * usize::from(shards) <= max_row_bytes;
-        // Once they do not fit, they never do again: a group only grows.
-        let mut rows = match std::mem::replace(&mut self.rows, Rows::Derived) {
-            Rows::Summed(rows) if do_fit => rows,
-            Rows::Empty if do_fit => {
-                // Packs end up to a chunk behind their size; a little more does no harm.
-                let expected_rows = (pack_size_bytes as usize).div_ceil(BLOCK_LEN) + 64;
-                let room = front_len(most.into()) + expected_rows * record_len(most.into(), shards.into());
-                ShardRows::new((0..shards).collect(), room)
-            }
-            _ => return None,
+    ) -> Vec<Vec<u8>> {
+        if matches!(self.rows, Rows::Derived) || self.kept.is_empty() {
+            return self.take_kept();
+        }
+        let new_rows = || {
+            // Packs end up to a chunk behind their size; a little more does no harm.
+            let expected_rows = (pack_size_bytes as usize).div_ceil(BLOCK_LEN) + 64;
+            let room = front_len(most.into()) + expected_rows * record_len(most.into(), shards.into());
+            ShardRows::new((0..shards).collect(), room)
         };
-        rows.reach(len);
-        Some(rows)
+        let mut rows = match std::mem::take(&mut self.rows) {
+            Rows::Summed(rows) => rows,
+            Rows::Empty | Rows::Derived => lock(spare).take().unwrap_or_else(new_rows),
+        };
+        let longest = self.kept.iter().map(|(_, bytes)| bytes.len()).max().unwrap_or(0);
+        rows.reach(longest);
+        let blocks = (STEP_BYTES / BLOCK_LEN / (usize::from(shards) + 1)).max(1);
+        for start in (0..longest).step_by(blocks * BLOCK_LEN) {
+            for (column, bytes) in &self.kept {
+                let end = bytes.len().min(start + blocks * BLOCK_LEN);
+                if let Some(piece) = bytes.get(start..end) {
+                    rows.add(*column, (start / BLOCK_LEN) as u32, piece);
+                }
+            }
+        }
+        self.rows = Rows::Summed(rows);
+        self.take_kept()
     }
 }

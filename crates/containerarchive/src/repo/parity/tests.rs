@@ -46,9 +46,8 @@ fn put_pack(repository: &Repository, seed: u8) -> (PackId, Vec<u8>) {
 }
 
 fn add(keeper: &ParityKeeper<'_>, (id, bytes): &(PackId, Vec<u8>)) -> Result<(), RepoError> {
-    let (hash, entry) = keeper.enter(Class::Data, bytes)?;
-    assert_eq!(hash, id.0);
-    entry.settle(*id)
+    let (_, sums) = hash_blocks(bytes);
+    keeper.add(*id, Class::Data, bytes.clone(), sums).map(drop)
 }
 
 fn is_rebuilt(repository: &Repository, (id, bytes): &(PackId, Vec<u8>)) -> bool {
@@ -99,30 +98,7 @@ fn a_group_whose_shards_could_not_be_written_is_not_written_later_with_wrong_one
 }
 
 #[test]
-fn a_pack_that_is_given_up_on_its_way_is_no_member_and_spoils_no_shard() {
-    let repository = repository(Arc::new(MemoryStore::new()));
-    let keeper = ParityKeeper::new(&repository, DomainId::MAIN, SESSION, false, 1);
-    let packs: Vec<_> = (0..8).map(|seed| put_pack(&repository, seed)).collect();
-    let give_up = |number: usize| drop(keeper.enter(Class::Data, &packs[number].1).unwrap());
-    // Before the first member, between members, before another group.
-    give_up(0);
-    add(&keeper, &packs[1]).unwrap();
-    give_up(2);
-    add(&keeper, &packs[3]).unwrap();
-    add(&keeper, &packs[4]).unwrap();
-    give_up(5);
-    add(&keeper, &packs[6]).unwrap();
-    give_up(7);
-    keeper.close().unwrap();
-    let members = [1, 3, 4, 6];
-    assert_eq!(keeper.take_protected(), members.map(|number| packs[number].0));
-    for (number, pack) in packs.iter().enumerate() {
-        assert_eq!(is_rebuilt(&repository, pack), members.contains(&number), "pack {number}");
-    }
-}
-
-#[test]
-fn groups_are_right_when_packs_come_from_several_threads_and_some_are_given_up() {
+fn groups_are_right_when_packs_come_from_several_threads_and_some_are_left_out() {
     let repository = repository(Arc::new(MemoryStore::new()));
     let keeper = ParityKeeper::new(&repository, DomainId::MAIN, SESSION, false, 2);
     let packs: Vec<_> = (0..64).map(|seed| put_pack(&repository, seed)).collect();
@@ -132,7 +108,7 @@ fn groups_are_right_when_packs_come_from_several_threads_and_some_are_given_up()
             scope.spawn(move || {
                 for (number, pack) in packs.iter().enumerate() {
                     match number % 8 {
-                        3 => drop(keeper.enter(Class::Data, &pack.1).unwrap()),
+                        3 => {}
                         5 => keeper.close().unwrap(),
                         _ => add(keeper, pack).unwrap(),
                     }

@@ -341,10 +341,9 @@ impl Run<'_> {
                 pack.push(*id, Codec::None, &plain, plain.len() as u32);
             }
             if !pack.is_empty() {
-                let enter = |class, bytes: &[u8]| keeper.enter(class, bytes);
-                let (sealed, entry) = repository.seal_pack(pack, &keys, self.session, enter)?;
+                let sealed = repository.seal_pack(pack, &keys, self.session)?;
                 let len = repository.put_pack(&sealed)?;
-                entry.settle(sealed.id)?;
+                keeper.add(sealed.id, sealed.class, sealed.bytes, sealed.sums)?;
                 stored.add(sealed.id, len, sealed.class, &sealed.records);
             }
         }
