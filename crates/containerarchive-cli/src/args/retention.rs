@@ -74,7 +74,7 @@ pub(crate) struct PruneArgs {
     /// On storage without locks: after how long a session counts as dead that gives no sign
     #[arg(long, env = "CONTAINERARCHIVE_PATIENCE", value_name = "TIME", default_value = "1h", value_parser = parse_age)]
     pub(crate) patience: Age,
-    /// Go on although packs are gone that the index names
+    /// Believe a listing that lacks packs which are there
     #[arg(long)]
     pub(crate) accept_loss: bool,
     #[command(flatten)]

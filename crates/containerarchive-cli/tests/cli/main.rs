@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod backups;
 #[cfg(test)]
+mod busy;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod completions;
@@ -10,6 +12,7 @@ mod completions;
 mod environment;
 #[cfg(test)]
 mod errors;
+#[cfg(test)]
 mod forget;
 #[cfg(test)]
 mod interrupts;
@@ -23,6 +26,8 @@ mod listings;
 mod man;
 #[cfg(test)]
 mod memory;
+#[cfg(test)]
+mod prune;
 #[cfg(test)]
 mod pty;
 #[cfg(test)]

@@ -39,6 +39,11 @@ impl Dice {
         Self(seed)
     }
 
+    /// With this seed.
+    pub(crate) fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// Other dice, whose throws these decide.
     pub(crate) fn child(&mut self) -> Self {
         Self(self.next())
@@ -91,8 +96,20 @@ pub(crate) struct Struck {
     pub(crate) stdout: Vec<u8>,
 }
 
-/// Starts a command, feeds its standard input, and sends SIGKILL when the moment has come.
-pub(crate) fn strike(lab: &Lab, mut command: Command, input: Option<Arc<Vec<u8>>>, moment: Moment) -> Struck {
+/// Starts a command, feeds its standard input, and sends SIGKILL when the moment has come. If it ends by itself it ends
+/// well.
+pub(crate) fn strike(lab: &Lab, command: Command, input: Option<Arc<Vec<u8>>>, moment: Moment) -> Struck {
+    strike_any(lab, command, input, moment, &[0])
+}
+
+/// As [`strike`], but it may end by itself with any of these exit codes.
+pub(crate) fn strike_any(
+    lab: &Lab,
+    mut command: Command,
+    input: Option<Arc<Vec<u8>>>,
+    moment: Moment,
+    codes: &[i32],
+) -> Struck {
     let count = |folder| lab.objects(folder).len();
     let before = if let Moment::Behind(folder, _) = moment { count(folder) } else { 0 };
     let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
@@ -121,7 +138,10 @@ pub(crate) fn strike(lab: &Lab, mut command: Command, input: Option<Arc<Vec<u8>>
     feeder.join().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     let code = output.status.code();
-    assert!(code.is_none_or(|code| code == 0), "{moment:?}: it ended by itself with {code:?}: {stderr}");
+    assert!(
+        code.is_none_or(|code| codes.contains(&code)),
+        "{moment:?}: it ended by itself with {code:?}: {stderr}"
+    );
     Struck { is_done: code.is_some(), stdout: output.stdout }
 }
 

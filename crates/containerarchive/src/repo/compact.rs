@@ -11,7 +11,6 @@ use super::{RepoError, Repository};
 use crate::base::{DomainId, Monitor, PackId, SegmentId, SessionId};
 use crate::format::names;
 use crate::format::segment::{Entry, SegmentPack};
-use crate::store::StoreErrorKind;
 
 /// Segments of a domain that are left alone, however small they are.
 const MAX_SMALL_SEGMENTS: usize = 8;
@@ -53,7 +52,10 @@ pub fn compact_segments(
         }
         let Some((keys, segment)) = open(repository, id)? else { continue };
         let mut is_stale = false;
-        segment.each_pack(repository, |pack| is_stale |= is_gone(&pack.id))?;
+        match segment.each_pack(repository, |pack| is_stale |= is_gone(&pack.id)) {
+            Err(error) if error.is_useless() => continue,
+            other => other?,
+        }
         let old = Old { id, entries: segment.entry_count() };
         if is_stale {
             stale.entry(keys.id).or_default().push(old);
@@ -83,8 +85,7 @@ fn open(
     id: SegmentId,
 ) -> Result<Option<(Arc<DomainKeys>, SegmentReader)>, RepoError> {
     match open_segment(repository, id) {
-        Err(error) if error.is_useless() => Ok(None),
-        Err(RepoError::Store(error)) if error.kind == StoreErrorKind::NotFound => Ok(None),
+        Err(error) if error.is_useless() || error.is_gone() => Ok(None),
         Err(error) => Err(error),
         Ok(opened) => Ok(opened.map(|(keys, segment)| (keys, segment.for_reading_through()))),
     }

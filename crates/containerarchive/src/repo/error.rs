@@ -226,6 +226,16 @@ impl RepoError {
         }
     }
 
+    /// Whether the object is not there. For what may be replaced by others at any time that is neither damage nor trouble.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Self::Missing { .. } => true,
+            Self::Store(error) => error.kind == StoreErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
     /// As [`Self::is_damage`] for packs and segments: one of an unknown version is of no use either, and others may
     /// have what it has.
     #[must_use]

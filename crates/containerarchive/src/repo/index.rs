@@ -18,7 +18,6 @@ use crate::base::{ChunkId, Monitor, PackId, Problem, SegmentId};
 use crate::format::names;
 use crate::format::pack::Record;
 use crate::format::segment::{Key, SegmentPack, key_of};
-use crate::store::StoreErrorKind;
 
 /// 8 MiB of index pages.
 const CACHED_PAGES: usize = 2048;
@@ -150,8 +149,7 @@ impl Index {
         match SegmentReader::open(repository, id, &self.domain) {
             Ok(segment) => self.segments.extend(segment),
             // Gone since it was listed: a merge replaced it.
-            Err(RepoError::Missing { .. }) => {}
-            Err(RepoError::Store(error)) if error.kind == StoreErrorKind::NotFound => {}
+            Err(error) if error.is_gone() => {}
             Err(error) if error.is_useless() => report(monitor, id, &error),
             Err(error) => return Err(error),
         }
@@ -322,13 +320,11 @@ impl Index {
         for segment in self.segments.iter().rev() {
             match segment.find(repository, &mut self.pages, &key, &mut found) {
                 Ok(()) => {}
+                // A merge replaced it; what it said stands elsewhere, or is found when it is missed.
+                Err(error) if error.is_gone() => damaged.push(segment.id),
                 Err(error) if error.is_useless() => {
                     report(monitor, segment.id, &error);
                     damaged.push(segment.id);
-                }
-                // A merge replaced it; what it said stands elsewhere, or is found when it is missed.
-                Err(RepoError::Store(error)) if error.kind == StoreErrorKind::NotFound => {
-                    damaged.push(segment.id)
                 }
                 Err(error) => return Err(error),
             }
@@ -449,7 +445,8 @@ impl Index {
             match segment.each_pack(repository, |pack| {
                 named.insert(pack.id);
             }) {
-                Err(error) if !error.is_useless() => return Err(error),
+                // What a segment says that others replaced meanwhile stands in these.
+                Err(error) if !error.is_useless() && !error.is_gone() => return Err(error),
                 _ => {}
             }
         }

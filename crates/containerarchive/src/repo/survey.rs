@@ -87,6 +87,8 @@ pub fn survey_index(
     for id in ids {
         match open_run(repository, id, packs, &mut survey) {
             Ok(run) => runs.extend(run),
+            // Others replaced it since it was listed.
+            Err(error) if error.is_gone() => survey.is_exact = false,
             Err(error) if error.is_useless() => report(id, &error, &mut survey, monitor),
             Err(error) => return Err(error),
         }
@@ -113,15 +115,14 @@ pub fn packs_of_segment(
     repository: &Repository,
     id: SegmentId,
 ) -> Result<Option<Vec<SegmentPack>>, RepoError> {
-    let read = || {
+    let read = || -> Result<_, RepoError> {
         let Some(segment) = open_any_segment(repository, id)? else { return Ok(None) };
         let mut packs = Vec::new();
         segment.each_pack(repository, |pack| packs.push(pack))?;
         Ok(Some(packs))
     };
     match read() {
-        Err(RepoError::Missing { .. }) => Ok(None),
-        Err(RepoError::Store(error)) if error.kind == StoreErrorKind::NotFound => Ok(None),
+        Err(error) if error.is_gone() => Ok(None),
         result => result,
     }
 }
@@ -236,9 +237,8 @@ impl Run {
             Ok(entry) => return Ok(entry),
             Err(error) => error,
         };
-        let is_gone = matches!(&error, RepoError::Store(error) if error.kind == StoreErrorKind::NotFound);
         match self.segment.take() {
-            Some(segment) if is_gone || error.is_useless() => {
+            Some(segment) if error.is_gone() || error.is_useless() => {
                 report(segment.id, &error, survey, monitor);
                 Ok(None)
             }

@@ -71,6 +71,7 @@ impl Apply<'_> {
             let waiting = drain(self.repository, sessions, self.options, self.time, self.monitor)?;
             if !waiting.is_empty() && !is_planted(Planted::SweptBeforeDrain) {
                 let holders = waiting.iter().map(SessionView::holder).collect();
+                report.freed_bytes = 0;
                 report.pending = Some(Pending { bytes: plan.freed_bytes(), holders });
                 return Ok(Round::Pending);
             }

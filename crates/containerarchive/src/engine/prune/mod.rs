@@ -44,7 +44,7 @@ pub struct PruneOptions<'a> {
     pub drain_ms: Option<u64>,
     /// Where a store has no locks: a session whose object is older than this counts as dead.
     pub patience_ms: u64,
-    /// Go on although packs are gone that the index names.
+    /// Believe a listing that lacks packs which are there.
     pub accept_loss: bool,
     /// Threads for sealing and writing what is copied; 1 does that in the caller.
     pub threads: usize,

@@ -12,8 +12,8 @@ use crate::format::pack::{HEADER_LEN, PackHeader};
 use crate::format::prefix::{Class, Prefix};
 use crate::host::{counted, listed};
 use crate::repo::{
-    IndexSurvey, LoadedManifest, RepoError, Repository, SessionState, list_sessions, load_manifests,
-    survey_index,
+    IndexSurvey, LoadedManifest, RepoError, Repository, SessionState, list_packs, list_sessions,
+    load_manifests, survey_index,
 };
 
 /// Chunks in several packs of which the same copy is kept each time; of more than these more than one may stay.
@@ -22,8 +22,6 @@ const MAX_REPEATED: usize = 1 << 20;
 const SMALL_PART: u64 = 4;
 /// Small packs of one kind that are left alone.
 const MAX_SMALL_PACKS: usize = 8;
-/// Of this many packs that the index names one may be missing without that the listing is doubted.
-const DOUBT_PART: usize = 100;
 
 /// How much a run may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +106,7 @@ pub(super) fn plan(
     let mut census = Census::new(packs);
     let survey = survey_index(repository, census.ids(), MAX_REPEATED, monitor)?;
     let masked: HashSet<PackId> = records.values().flatten().copied().collect();
-    let mut missing = missing(repository, &survey, &masked, census.ids().len(), options)?;
+    let mut missing = missing(repository, &survey, options)?;
     missing.extend(masked.iter().filter(|pack| !census.has(pack)));
     mark(repository, &snapshots, &survey, &mut census, monitor)?;
     let marked = snapshots.iter().map(|loaded| loaded.manifest.id).collect();
@@ -167,29 +165,33 @@ pub(super) fn refuse(damaged: &[String]) -> Result<(), Error> {
     Err(Error::RepairFirst { why })
 }
 
-/// Packs that segments name and that are not there, although nobody retired them. A writer's new pack may have come after
-/// the listing; a listing that lacks many is not believed.
+/// Packs that segments name and that are gone. Whether anybody needs them, marking tells; a segment of a session that was
+/// taken for dead may name them late. But a listing that lacks, once more, what a look at the pack itself finds is not
+/// believed: it may lack snapshots as well.
 fn missing(
     repository: &Repository,
     survey: &IndexSurvey,
-    masked: &HashSet<PackId>,
-    listed: usize,
     options: &PruneOptions<'_>,
 ) -> Result<BTreeSet<PackId>, Error> {
-    let mut missing = BTreeSet::new();
-    let mut lost = 0;
+    let (mut missing, mut unlisted) = (BTreeSet::new(), BTreeSet::new());
     for pack in &survey.missing {
-        if repository.store.head(&names::pack(*pack)).map_err(RepoError::from)?.is_none() {
-            missing.insert(*pack);
-            lost += usize::from(!masked.contains(pack));
-        }
+        match repository.store.head(&names::pack(*pack)).map_err(RepoError::from)? {
+            None => missing.insert(*pack),
+            Some(_) => unlisted.insert(*pack),
+        };
     }
-    if lost > (listed + lost) / DOUBT_PART && !options.accept_loss {
-        let why = format!(
-            "{lost} of {} packs that the index names are not in the storage's listing, and no record says that they may go; if they are lost, --accept-loss goes on with what is left",
-            listed + lost
-        );
-        return Err(Error::RepairFirst { why });
+    if !unlisted.is_empty() && !options.accept_loss {
+        // Most likely they came after the listing.
+        let listed_again = list_packs(repository)?;
+        unlisted.retain(|pack| !listed_again.contains(pack));
+        for pack in &unlisted {
+            if repository.store.head(&names::pack(*pack)).map_err(RepoError::from)?.is_some() {
+                let why = format!(
+                    "the storage's listing lacks pack {pack}, which is there, so that it may lack snapshots as well; if you know better, --accept-loss believes it"
+                );
+                return Err(Error::RepairFirst { why });
+            }
+        }
     }
     Ok(missing)
 }

@@ -8,6 +8,7 @@ use crate::engine::scan::{
     forgotten_snapshots, list_files, retired_packs, scan_small,
 };
 use crate::error::Error;
+use crate::format::names;
 use crate::format::pack::{HEADER_LEN, PackHeader};
 use crate::format::prefix::{Class, Prefix};
 use crate::format::shard::Member;
@@ -80,7 +81,14 @@ impl Found {
         })?;
         let is_there = |pack: &PackId| files.packs.contains_key(pack) || found.retired.contains(pack);
         let members = found.groups.all().iter().flat_map(|stored| &stored.group.members);
-        found.missing = members.map(|member| member.pack).filter(|pack| !is_there(pack)).collect();
+        let unlisted: BTreeSet<PackId> =
+            members.map(|member| member.pack).filter(|pack| !is_there(pack)).collect();
+        for pack in unlisted {
+            // A pack that came after the listing is durable before its group names it.
+            if site.parity.store.head(&names::pack(pack)).map_err(RepoError::from)?.is_none() {
+                found.missing.insert(pack);
+            }
+        }
         Ok(found)
     }
 

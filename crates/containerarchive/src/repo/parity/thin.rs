@@ -7,7 +7,6 @@ use super::shards::{MAX_ROW_BYTES, ShardRows};
 use super::{ParityStore, if_readable};
 use crate::base::random::random_array;
 use crate::base::{GroupId, PackId, SessionId, ShardId};
-use crate::crypto::BLOCK_LEN;
 use crate::format::names;
 use crate::format::shard::{Group, Member};
 use crate::repo::objects::delete_if_there;
@@ -91,7 +90,7 @@ fn subtract(
         of_staying.filter(|(member, _)| staying.contains(member)).map(|(_, sums)| sums).collect();
     let id = GroupId(random_array(&*repository.environment.random)?);
     let group = new_group(site, id, (old.class, old.domain, session), old.shards, staying.to_vec());
-    rows.truncate(group.rows as usize * BLOCK_LEN);
+    rows.truncate(group.layout().rows_len(0, group.rows));
     write_shards(site, &group, &sums, &mut rows, 1)?;
     Ok(true)
 }

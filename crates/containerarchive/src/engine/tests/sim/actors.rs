@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use super::dice::Dice;
-use super::pruner::{Prune, Pruned, Surroundings};
 use super::store::{ProcessClock, ProcessStore};
 use super::world::{Process, World};
 use crate::base::testing::SeededRandomness;
 use crate::base::{SessionId, SilentMonitor};
 use crate::engine::tests::support::{Lab, item, noise};
 use crate::engine::{
-    IngestOptions, RepairOptions, UnlockOptions, VerifyLevel, VerifyOptions, ingest, repair, unlock, verify,
+    IngestOptions, PruneOptions, RepairOptions, UnlockOptions, VerifyLevel, VerifyOptions, ingest, prune,
+    repair, unlock, verify,
 };
 use crate::error::Error;
-use crate::repo::{RepoError, load_manifests};
+use crate::repo::{RepoError, forget_snapshots, load_manifests};
 use crate::store::Store;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,6 @@ pub(super) struct Cast<'a> {
     pub(super) world: Arc<World>,
     pub(super) seed: u64,
     pub(super) lab: &'a Lab,
-    pub(super) pruner: &'a dyn Prune,
 }
 
 /// One process.
@@ -181,11 +180,26 @@ impl Scene<'_> {
 
     fn prune(&mut self) -> Result<(), Error> {
         let repository = self.lab.open()?;
-        let pruned = self.cast.pruner.prune(&repository, self)?;
-        if pruned == Pruned::Done {
+        let visible = load_manifests(&repository, &SilentMonitor)?.snapshots;
+        let visible = visible.iter().map(|loaded| loaded.manifest.id);
+        let chosen: Vec<SessionId> = visible.filter(|id| self.shall_go(id)).collect();
+        if !chosen.is_empty() {
+            forget_snapshots(&repository, &chosen, &SilentMonitor)?;
+        }
+        let report = prune(&repository, &PruneOptions::default(), &SilentMonitor)?;
+        if report.pending.is_none() {
             self.check();
         }
         Ok(())
+    }
+
+    /// Chooses snapshots to forget; they may vanish from now on.
+    fn shall_go(&mut self, id: &SessionId) -> bool {
+        let is_chosen = self.dice.one_in(self.taste.forget) && self.cast.world.is_alive(self.process);
+        if is_chosen {
+            self.cast.world.shadow().will_forget(*id);
+        }
+        is_chosen
     }
 
     fn repair(&mut self) -> Result<(), Error> {
@@ -212,22 +226,5 @@ impl Scene<'_> {
         self.cast.world.shadow().is_forced |= force;
         unlock(&repository, UnlockOptions { force }, &SilentMonitor)?;
         Ok(())
-    }
-}
-
-impl Surroundings for Scene<'_> {
-    fn choose(&mut self, visible: &[SessionId]) -> Vec<SessionId> {
-        let mut chosen = Vec::new();
-        for id in visible {
-            if self.dice.one_in(self.taste.forget) && self.cast.world.is_alive(self.process) {
-                self.cast.world.shadow().will_forget(*id);
-                chosen.push(*id);
-            }
-        }
-        chosen
-    }
-
-    fn sleep(&mut self, ms: i64) {
-        self.cast.world.sleep(self.process, ms);
     }
 }

@@ -47,20 +47,6 @@ impl Packs {
         }
     }
 
-    /// The packs that exist; one that vanishes while it is looked at, or is torn, is none.
-    pub(super) fn load(repository: &Repository) -> Result<Self, RepoError> {
-        let keys = domain(repository)?;
-        let mut packs = Self::default();
-        for id in crate::repo::list_packs(repository)? {
-            match repository.view_pack(id, &keys) {
-                Ok(view) => packs.add(Arc::new(view)),
-                Err(error) if error.is_useless() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(packs)
-    }
-
     pub(super) fn homes(&self, id: &ChunkId) -> &[PackId] {
         self.homes.get(id).map_or(&[], Vec::as_slice)
     }

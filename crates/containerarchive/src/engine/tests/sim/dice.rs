@@ -5,10 +5,6 @@
 pub(super) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
     /// Dice for a part of a run, whose throws do not depend on how many others threw.
     pub(super) fn of(seed: u64, part: u64) -> Self {
         let mut dice = Self(seed ^ part.wrapping_mul(0xd134_2543_de82_ef95));

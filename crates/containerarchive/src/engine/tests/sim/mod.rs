@@ -3,7 +3,6 @@
 mod actors;
 mod chunks;
 mod dice;
-mod pruner;
 mod shadow;
 mod store;
 mod world;
@@ -14,41 +13,33 @@ use std::sync::atomic::AtomicI64;
 
 use self::actors::{Cast, Role};
 use self::dice::Dice;
-use self::pruner::{Prune, Pruned, PrunerBug, SmallPruner, Surroundings};
 use self::shadow::Shadow;
 use self::world::{Faults, StoreKind, TrueClock, World};
 use super::support::{Lab, START};
 use crate::base::planted::plant;
 use crate::base::testing::SeededRandomness;
-use crate::base::{Planted, SessionId, SilentMonitor};
-use crate::engine::{RepairOptions, UnlockOptions, repair, unlock};
+use crate::base::{Planted, SilentMonitor};
+use crate::engine::{PruneOptions, RepairOptions, UnlockOptions, prune, repair, unlock};
 use crate::error::Error;
 use crate::repo::Repository;
 use crate::store::{Capabilities, MemoryStore};
 
-/// A bug on purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bug {
-    Engine(Planted),
-    Pruner(PrunerBug),
-}
-
 /// Names of bugs, for whoever asks for one.
-const BUGS: [(&str, Bug); 14] = [
-    ("fence-unchecked", Bug::Engine(Planted::FenceUnchecked)),
-    ("lock-unchecked", Bug::Engine(Planted::LockUnchecked)),
-    ("void-ignored", Bug::Engine(Planted::VoidIgnored)),
-    ("registered-late", Bug::Engine(Planted::RegisteredLate)),
-    ("reuse-unchecked", Bug::Engine(Planted::ReuseUnchecked)),
-    ("mask-ignored", Bug::Engine(Planted::MaskIgnored)),
-    ("segment-early", Bug::Engine(Planted::SegmentEarly)),
-    ("fsync-skipped", Bug::Engine(Planted::FsyncSkipped)),
-    ("salt-left-out", Bug::Engine(Planted::SaltLeftOut)),
-    ("locks-listed-early", Bug::Pruner(PrunerBug::LocksListedEarly)),
-    ("swept-before-drain", Bug::Pruner(PrunerBug::SweptBeforeDrain)),
-    ("no-second-look", Bug::Pruner(PrunerBug::NoSecondLook)),
-    ("unretired", Bug::Pruner(PrunerBug::Unretired)),
-    ("parity-removed-early", Bug::Pruner(PrunerBug::ParityRemovedEarly)),
+const BUGS: [(&str, Planted); 14] = [
+    ("fence-unchecked", Planted::FenceUnchecked),
+    ("lock-unchecked", Planted::LockUnchecked),
+    ("void-ignored", Planted::VoidIgnored),
+    ("registered-late", Planted::RegisteredLate),
+    ("reuse-unchecked", Planted::ReuseUnchecked),
+    ("mask-ignored", Planted::MaskIgnored),
+    ("segment-early", Planted::SegmentEarly),
+    ("fsync-skipped", Planted::FsyncSkipped),
+    ("salt-left-out", Planted::SaltLeftOut),
+    ("locks-listed-early", Planted::LocksListedEarly),
+    ("swept-before-drain", Planted::SweptBeforeDrain),
+    ("no-second-look", Planted::NoSecondLook),
+    ("unretired", Planted::Unretired),
+    ("parity-removed-early", Planted::ParityRemovedEarly),
 ];
 
 /// How a run ended.
@@ -104,10 +95,8 @@ fn draw_faults(dice: &mut Dice, is_local: bool) -> Faults {
 }
 
 /// One run, from nothing to rest.
-fn run(seed: u64, bug: Option<Bug>) -> Ended {
-    let engine_bug = if let Some(Bug::Engine(bug)) = bug { Some(bug) } else { None };
-    let pruner_bug = if let Some(Bug::Pruner(bug)) = bug { Some(bug) } else { None };
-    plant(engine_bug);
+fn run(seed: u64, bug: Option<Planted>) -> Ended {
+    plant(bug);
     let mut dice = Dice::of(seed, 0);
     let is_local = !dice.one_in(3);
     let kind = StoreKind { is_local, creates: is_local || dice.one_in(2) };
@@ -123,13 +112,12 @@ fn run(seed: u64, bug: Option<Bug>) -> Ended {
     let faults = draw_faults(&mut dice, is_local);
     let shadow = Shadow::new(Arc::clone(&store), &raw);
     let world = Arc::new(World::new(seed, cast.len(), faults, (store, kind, clock), shadow));
-    let pruner = SmallPruner { bug: pruner_bug };
-    let company = Cast { world: Arc::clone(&world), seed, lab: &lab, pruner: &pruner };
+    let company = Cast { world: Arc::clone(&world), seed, lab: &lab };
     std::thread::scope(|scope| {
         for (actor, (role, rounds)) in cast.iter().copied().enumerate() {
             let (company, world) = (&company, &world);
             scope.spawn(move || {
-                plant(engine_bug);
+                plant(bug);
                 world.enter(actor);
                 let played = catch_unwind(AssertUnwindSafe(|| company.play(actor, role, rounds)));
                 if played.is_err() {
@@ -140,7 +128,7 @@ fn run(seed: u64, bug: Option<Bug>) -> Ended {
         }
     });
     if world.violation().is_none()
-        && let Err(text) = come_to_rest(&world, &raw, &pruner)
+        && let Err(text) = come_to_rest(&world, &raw)
     {
         world.violate(text);
     }
@@ -150,19 +138,8 @@ fn run(seed: u64, bug: Option<Bug>) -> Ended {
     Ended { violation: world.violation(), calls, trace, acknowledged, log: world.log() }
 }
 
-/// Nobody to wait for, and nothing to forget.
-struct Quiet;
-
-impl Surroundings for Quiet {
-    fn choose(&mut self, _: &[SessionId]) -> Vec<SessionId> {
-        Vec::new()
-    }
-
-    fn sleep(&mut self, _: i64) {}
-}
-
 /// No more faults: everything ends, space comes back, and nothing is damaged.
-fn come_to_rest(world: &Arc<World>, raw: &Lab, pruner: &dyn Prune) -> Result<(), String> {
+fn come_to_rest(world: &Arc<World>, raw: &Lab) -> Result<(), String> {
     let process = world.begin(0, "rest");
     let store = Arc::new(store::ProcessStore { world: Arc::clone(world), process });
     let lab = raw.on(store);
@@ -170,18 +147,18 @@ fn come_to_rest(world: &Arc<World>, raw: &Lab, pruner: &dyn Prune) -> Result<(),
     let repository = lab.open().map_err(|error| error.to_string())?;
     // What is on its way arrives in the middle of it, or at its end.
     for _ in 0..2 {
-        settle(&repository, pruner)?;
+        settle(&repository)?;
         world.land_late_put();
     }
     while world.land_late_put() {}
-    settle(&repository, pruner)?;
+    settle(&repository)?;
     if let Some(text) = world.violation() {
         return Err(text);
     }
     world.shadow().check_rest()
 }
 
-fn settle(repository: &Repository, pruner: &dyn Prune) -> Result<(), String> {
+fn settle(repository: &Repository) -> Result<(), String> {
     let told = |error: Error| format!("at rest: {error}");
     unlock(repository, UnlockOptions { force: true }, &SilentMonitor).map_err(told)?;
     let options = RepairOptions { dry_run: false, threads: 1 };
@@ -190,9 +167,9 @@ fn settle(repository: &Repository, pruner: &dyn Prune) -> Result<(), String> {
         return Err(format!("at rest: a repair lost something: {:?} {:?}", report.unrepaired, report.lost));
     }
     for _ in 0..2 {
-        let pruned = pruner.prune(repository, &mut Quiet).map_err(told)?;
-        if pruned != Pruned::Done {
-            return Err(format!("at rest: prune ended with {pruned:?}"));
+        let report = prune(repository, &PruneOptions::default(), &SilentMonitor).map_err(told)?;
+        if let Some(pending) = report.pending {
+            return Err(format!("at rest: a prune waits for {:?}", pending.holders));
         }
     }
     Ok(())

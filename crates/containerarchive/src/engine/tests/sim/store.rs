@@ -24,6 +24,10 @@ impl Clock for ProcessClock {
         self.world.call(self.process, "clock", "");
         Timestamp(self.world.clock.now().0 + self.skew_ms)
     }
+
+    fn sleep_ms(&self, ms: u64) {
+        self.world.sleep(self.process, ms as i64);
+    }
 }
 
 struct ProcessHeld {

@@ -91,6 +91,10 @@ impl Clock for TrueClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::Relaxed))
     }
+
+    fn sleep_ms(&self, ms: u64) {
+        self.0.fetch_add(ms as i64, Ordering::Relaxed);
+    }
 }
 
 pub(super) struct World {
