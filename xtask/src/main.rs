@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask test | tidy | bench | bench parity | sim | kit | golden | errors`.
+//! Project tasks: `cargo xtask test | tidy | bench | bench parity | bench prune | sim | kit | golden | errors`.
 
 #![expect(
     clippy::print_stdout,
@@ -36,6 +36,9 @@ usage: cargo xtask <task>
                                  --rounds        how often; medians are shown [default: 7]
                                  --memory-limit  measured processes go into a memory cgroup of their own
                                  --work, --out   as above
+  bench prune [--work DIR] [--out FILE]
+                                 measure time and memory of prunes of up to 10^7 chunks and 1,000 snapshots, which takes
+                                 10 GB and some minutes; write docs/BENCHMARKS-PRUNE.md
   sim [--seeds N] [--from S] [--seed S] [--plant BUG]
                                  simulate many actors on one store, in release; see docs/SIMULATION.md
                                  --seeds     how many [default: 1000]
@@ -57,6 +60,10 @@ fn main() -> ExitCode {
         ["errors"] => testdata::write_errors(&root()),
         ["bench", "parity", options @ ..] => match bench::parity::Options::parse(options) {
             Ok(options) => bench::parity::main(&root(), &options),
+            Err(problem) => usage(&problem),
+        },
+        ["bench", "prune", options @ ..] => match bench::prune::Options::parse(options) {
+            Ok(options) => bench::prune::main(&root(), &options),
             Err(problem) => usage(&problem),
         },
         ["bench", options @ ..] => match bench::Options::parse(options) {

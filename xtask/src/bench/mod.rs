@@ -9,6 +9,7 @@ pub(crate) mod parity;
 mod primitives;
 mod process;
 mod profile;
+pub(crate) mod prune;
 mod report;
 mod roofline;
 mod round;

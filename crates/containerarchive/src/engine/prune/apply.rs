@@ -97,6 +97,7 @@ impl Apply<'_> {
     /// Packs stay for now if what would be left of their group is damaged: they are needed to mend it.
     fn thin(&self, plan: &mut Plan) -> Result<Vec<ShardId>, Error> {
         let groups = Groups::load(self.repository.parity_store())?;
+        self.note_missing_members(&groups, plan)?;
         let mut spent = Vec::new();
         for stored in groups.all() {
             self.check_cancelled()?;
@@ -131,6 +132,20 @@ impl Apply<'_> {
             delete_shards(self.repository.parity_store(), &spent)?;
         }
         Ok(spent)
+    }
+
+    /// A writer may have put a dead session's pack into its own group and segment while an earlier prune was about to delete
+    /// it. No record and no segment names such a pack any more.
+    fn note_missing_members(&self, groups: &Groups, plan: &mut Plan) -> Result<(), Error> {
+        for member in groups.all().iter().flat_map(|stored| &stored.group.members) {
+            let is_known = plan.census.has(&member.pack) || plan.missing.contains(&member.pack);
+            let name = names::pack(member.pack);
+            // One that came after the listing is there.
+            if !is_known && self.repository.store.head(&name).map_err(RepoError::from)?.is_none() {
+                plan.missing.insert(member.pack);
+            }
+        }
+        Ok(())
     }
 
     /// Whether a full store is what this round is for.

@@ -9,7 +9,7 @@ use crate::base::monitor::RecordingMonitor;
 use crate::base::{NoPins, PackId, SessionId, SilentMonitor};
 use crate::engine::{
     Filter, PruneOptions, PruneReport, RetentionRules, VerifyLevel, VerifyOptions, VerifyReport, prune,
-    snapshots, verify,
+    reindex, snapshots, verify,
 };
 use crate::error::Error;
 use crate::format::names;
@@ -341,6 +341,23 @@ fn parity_still_brings_every_pack_back() {
             store.put(&names::pack(pack), &before, crate::store::Durability::Durable).unwrap();
         }
     }
+}
+
+#[test]
+fn a_group_with_a_pack_that_is_gone_and_forgotten_by_all_holds_nothing_back() {
+    let (store, lab) = lab(true, 13);
+    let kept = noise(1, 100_000);
+    let id = lab.ingest(&[("a", &kept)]).unwrap().manifest.id;
+    let own = packs(&lab);
+    let gone = lab.ingest(&[("b", &noise(2, 300_000))]).unwrap().manifest.id;
+    forget(&lab, &[gone]);
+    let lost = *packs(&lab).difference(&own).next().unwrap();
+    store.remove(&names::idx(lost));
+    store.remove(&names::pack(lost));
+    reindex(&lab.open().unwrap(), &SilentMonitor).unwrap();
+    run(&lab);
+    assert_eq!(packs(&lab), own);
+    check(&lab, &BTreeMap::from([(id, kept)]), "in the end");
 }
 
 /// A store in which something of everything is to be done, and what must be there in the end.
