@@ -49,13 +49,13 @@ impl Apply<'_> {
     /// # Errors
     /// As [`super::prune`].
     pub(super) fn run(&self, plan: &mut Plan, report: &mut PruneReport) -> Result<Round, Error> {
+        let early = is_planted(Planted::LocksListedEarly).then(|| self.sessions()).transpose()?;
         // P4. Parity first: what cannot go for its sake need not be copied.
         let spent = self.thin(plan)?;
         report.note_plan(plan);
         self.copier().copy(&plan.copied, &plan.census)?;
         let mut records: Vec<RecordId> = plan.records.keys().copied().collect();
         if !plan.leaving.is_empty() {
-            let early = is_planted(Planted::LocksListedEarly).then(|| self.sessions()).transpose()?;
             // P5. What records name already is masked already.
             let masked: HashSet<PackId> = plan.records.values().flatten().copied().collect();
             if plan.leaving.iter().any(|pack| !masked.contains(pack)) {
