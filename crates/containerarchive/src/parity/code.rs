@@ -9,7 +9,7 @@ pub const MAX_COLUMNS: usize = 240;
 /// Shards of a group are numbered 0..=15. With the columns they take all numbers that a byte has, each once.
 pub const MAX_SHARDS: usize = 16;
 
-/// So many bytes of the source are done for all accumulators before the next: they stay in the first-level cache
+/// So many bytes of each source are done for all accumulators before the next: they stay in the first-level cache
 /// beside those of the accumulators that are at work.
 const TILE_BYTES: usize = 8 << 10;
 
@@ -27,47 +27,85 @@ const fn point(shard: u8) -> u8 {
     (MAX_COLUMNS as u8).wrapping_add(shard)
 }
 
-/// Adds a block of a column to shards: accumulator i, which is shard `shards[i]`, becomes itself xor g(`shards[i]`,
-/// `column`) · `block` over the block's length. Done twice, it is undone.
-///
-/// Accumulators are as many as `shards`, and each is at least as long as the block; what is behind it stays as it was,
-/// as if the block went on with zeros. What is missing on either side is left out.
-///
-/// Costs one pass over the block and each accumulator.
+/// Adds a block of a column to shards, as [`add_blocks`] does.
 pub fn add_block(column: u8, block: &[u8], shards: &[u8], accumulators: &mut [&mut [u8]]) {
+    add_blocks(&[(column, block)], shards, accumulators);
+}
+
+/// Adds blocks, each with its column, to shards: accumulator i, which is shard `shards[i]`, becomes itself xor
+/// g(`shards[i]`, column) · block over each block's length. Done twice, it is undone.
+///
+/// Accumulators are as many as `shards`, and each is at least as long as every block; what is behind a block stays as
+/// it was, as if the block went on with zeros. What is missing on either side is left out.
+///
+/// Costs one pass over each block, and for each four blocks one over each accumulator.
+pub fn add_blocks(blocks: &[(u8, &[u8])], shards: &[u8], accumulators: &mut [&mut [u8]]) {
     debug_assert_eq!(shards.len(), accumulators.len());
-    debug_assert!(accumulators.iter().all(|accumulator| accumulator.len() >= block.len()));
     let kernel = Kernel::best();
-    for (shards, accumulators) in shards.chunks(MAX_SHARDS).zip(accumulators.chunks_mut(MAX_SHARDS)) {
-        let mut factors = [0; MAX_SHARDS];
-        for (factor, shard) in factors.iter_mut().zip(shards) {
-            *factor = coefficient(*shard, column);
+    let (fours, rest) = blocks.as_chunks::<4>();
+    for four in fours {
+        let common = four.iter().map(|(_, block)| block.len()).min().unwrap_or(0);
+        add_equal(kernel, four.map(|(column, block)| (column, &block[..common])), shards, accumulators);
+        let behind =
+            accumulators.iter_mut().map(|accumulator| accumulator.get_mut(common..).unwrap_or_default());
+        let mut behind: Vec<&mut [u8]> = behind.collect();
+        for (column, block) in four {
+            add_equal(kernel, [(*column, &block[common..])], shards, &mut behind);
         }
-        add_products(kernel, &factors[..shards.len()], block, accumulators);
+    }
+    for block in rest {
+        add_equal(kernel, [*block], shards, accumulators);
     }
 }
 
-/// Each accumulator, over the length that it shares with the block, becomes itself xor its factor · the block.
-pub(super) fn add_products(kernel: Kernel, factors: &[u8], block: &[u8], accumulators: &mut [&mut [u8]]) {
-    if accumulators.iter().any(|accumulator| accumulator.len() < block.len()) {
-        for (factor, accumulator) in factors.iter().zip(accumulators) {
-            let common = accumulator.len().min(block.len());
-            add_products(kernel, &[*factor], &block[..common], &mut [&mut accumulator[..common]]);
+/// Adds blocks that are equally long.
+fn add_equal<const S: usize>(
+    kernel: Kernel,
+    blocks: [(u8, &[u8]); S],
+    shards: &[u8],
+    accumulators: &mut [&mut [u8]],
+) {
+    for (shards, accumulators) in shards.chunks(MAX_SHARDS).zip(accumulators.chunks_mut(MAX_SHARDS)) {
+        let mut factors = [[0; S]; MAX_SHARDS];
+        for (factors, shard) in factors.iter_mut().zip(shards) {
+            *factors = blocks.map(|(column, _)| coefficient(*shard, column));
+        }
+        add_products(kernel, &factors[..shards.len()], blocks.map(|(_, block)| block), accumulators);
+    }
+}
+
+/// Each accumulator, over the length that it shares with the blocks, becomes itself xor the sum of its factors · blocks.
+/// Those are equally long.
+pub(super) fn add_products<const S: usize>(
+    kernel: Kernel,
+    factors: &[[u8; S]],
+    blocks: [&[u8]; S],
+    accumulators: &mut [&mut [u8]],
+) {
+    let len = blocks.iter().map(|block| block.len()).min().unwrap_or(0);
+    debug_assert!(blocks.iter().all(|block| block.len() == len));
+    if accumulators.iter().any(|accumulator| accumulator.len() < len) {
+        for (factors, accumulator) in factors.iter().zip(accumulators) {
+            let common = accumulator.len().min(len);
+            let blocks = blocks.map(|block| &block[..common]);
+            add_products(kernel, &[*factors], blocks, &mut [&mut accumulator[..common]]);
         }
         return;
     }
-    for (number, tile) in block.chunks(TILE_BYTES).enumerate() {
-        let mut parts = factors.iter().zip(accumulators.iter_mut()).map(|(factor, accumulator)| Part {
-            factor: *factor,
-            accumulator: &mut accumulator[number * TILE_BYTES..][..tile.len()],
+    for start in (0..len).step_by(TILE_BYTES) {
+        let tile = start..len.min(start + TILE_BYTES);
+        let sources = blocks.map(|block| &block[tile.clone()]);
+        let mut parts = factors.iter().zip(accumulators.iter_mut()).map(|(factors, accumulator)| Part {
+            factors: *factors,
+            accumulator: &mut accumulator[tile.clone()],
         });
-        // Four at a time: their tables and sums fit the registers, and each byte of the block is loaded once for them.
+        // Four at a time: their tables and sums fit the registers, and each byte of a block is loaded once for them.
         loop {
             match [parts.next(), parts.next(), parts.next(), parts.next()] {
-                [Some(a), Some(b), Some(c), Some(d)] => kernel.add(tile, [a, b, c, d]),
-                [Some(a), Some(b), Some(c), None] => kernel.add(tile, [a, b, c]),
-                [Some(a), Some(b), None, _] => kernel.add(tile, [a, b]),
-                [Some(a), None, ..] => kernel.add(tile, [a]),
+                [Some(a), Some(b), Some(c), Some(d)] => kernel.add(sources, [a, b, c, d]),
+                [Some(a), Some(b), Some(c), None] => kernel.add(sources, [a, b, c]),
+                [Some(a), Some(b), None, _] => kernel.add(sources, [a, b]),
+                [Some(a), None, ..] => kernel.add(sources, [a]),
                 [None, ..] => break,
             }
         }
@@ -134,7 +172,7 @@ impl Decoder {
             for (syndrome, factor) in syndromes.iter().zip(row) {
                 let part = syndrome.get(number * TILE_BYTES..).unwrap_or_default();
                 let common = part.len().min(tile.len());
-                add_products(kernel, &[*factor], &part[..common], &mut [&mut *tile]);
+                add_products(kernel, &[[*factor]], [&part[..common]], &mut [&mut *tile]);
             }
         }
     }

@@ -31,4 +31,6 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
-pub use code::{Decoder, MAX_COLUMNS, MAX_SHARDS, add_block, coefficient, kernel_name, xor_block};
+pub use code::{
+    Decoder, MAX_COLUMNS, MAX_SHARDS, add_block, add_blocks, coefficient, kernel_name, xor_block,
+};

@@ -128,43 +128,53 @@ fn what_is_on_disks_stays_readable() {
     assert_eq!([first, last], [[0xC9, 0x8F, 0x60, 0x07], [0x42, 0x84, 0x9A, 0xD2]]);
 }
 
-/// Checks one kernel with the reference: `N` accumulators at once, all lengths, and starts at any address.
-fn check_kernel<const N: usize>(kernel: Kernel, random: &Random) {
+/// Checks one kernel with the reference: `S` sources and `N` accumulators at once, all lengths, and starts at any
+/// address.
+fn check_kernel<const S: usize, const N: usize>(kernel: Kernel, random: &Random) {
     const MOST: usize = 300;
     const GUARD: usize = 70;
     for length in 0..=MOST {
-        let source_start = random.within(0..64);
-        let source = random.bytes(source_start + length);
-        let source = &source[source_start..];
-        let factors: [u8; N] = std::array::from_fn(|_| random.within(0..256) as u8);
+        let sources: [(usize, Vec<u8>); S] = std::array::from_fn(|_| {
+            let start = random.within(0..64);
+            (start, random.bytes(start + length))
+        });
+        let sources: [&[u8]; S] = sources.each_ref().map(|(start, source)| &source[*start..]);
+        let factors: [[u8; S]; N] =
+            std::array::from_fn(|_| std::array::from_fn(|_| random.within(0..256) as u8));
         let starts: [usize; N] = std::array::from_fn(|_| random.within(0..64));
         let before: Vec<Vec<u8>> = starts.iter().map(|start| random.bytes(start + length + GUARD)).collect();
         let mut after = before.clone();
         let mut buffers = after.iter_mut().zip(starts).zip(factors);
-        let parts: [Part<'_>; N] = std::array::from_fn(|_| {
-            let ((buffer, start), factor) = buffers.next().unwrap();
-            Part { factor, accumulator: &mut buffer[start..start + length] }
+        let parts: [Part<'_, S>; N] = std::array::from_fn(|_| {
+            let ((buffer, start), factors) = buffers.next().unwrap();
+            Part { factors, accumulator: &mut buffer[start..start + length] }
         });
-        kernel.add(source, parts);
+        kernel.add(sources, parts);
         for number in 0..N {
             let mut expected = before[number].clone();
-            for (place, byte) in expected[starts[number]..].iter_mut().zip(source) {
-                *place ^= reference::multiply(factors[number], *byte);
+            for (source, factor) in sources.iter().zip(factors[number]) {
+                for (place, byte) in expected[starts[number]..].iter_mut().zip(*source) {
+                    *place ^= reference::multiply(factor, *byte);
+                }
             }
-            assert_eq!(after[number], expected, "{} {N} {length} {factors:?} {starts:?}", kernel.name());
+            assert_eq!(after[number], expected, "{} {S} {N} {length} {factors:?} {starts:?}", kernel.name());
         }
     }
 }
 
 #[test]
-fn every_kernel_does_the_same_for_all_lengths_numbers_of_accumulators_and_addresses() {
+fn every_kernel_does_the_same_for_all_lengths_numbers_of_sources_and_accumulators_and_addresses() {
     for kernel in Kernel::all() {
         let random = Random::new(1);
         for _ in 0..4 {
-            check_kernel::<1>(kernel, &random);
-            check_kernel::<2>(kernel, &random);
-            check_kernel::<3>(kernel, &random);
-            check_kernel::<4>(kernel, &random);
+            check_kernel::<1, 1>(kernel, &random);
+            check_kernel::<1, 2>(kernel, &random);
+            check_kernel::<1, 3>(kernel, &random);
+            check_kernel::<1, 4>(kernel, &random);
+            check_kernel::<4, 1>(kernel, &random);
+            check_kernel::<4, 2>(kernel, &random);
+            check_kernel::<4, 3>(kernel, &random);
+            check_kernel::<4, 4>(kernel, &random);
         }
     }
 }
@@ -181,7 +191,7 @@ fn every_kernel_does_the_same_for_all_factors_and_bytes_and_lengths() {
                 let start = length % 2;
                 let source = &source[start..start + length];
                 let mut sum = vec![0x5A; length + 1];
-                kernel.add(source, [Part { factor, accumulator: &mut sum[..length] }]);
+                kernel.add([source], [Part { factors: [factor], accumulator: &mut sum[..length] }]);
                 let product = |byte: &u8| products[usize::from(factor)][usize::from(*byte)] ^ 0x5A;
                 assert!(
                     sum.iter().copied().eq(source.iter().map(product).chain([0x5A])),
@@ -199,19 +209,49 @@ fn every_kernel_does_the_same_over_many_tiles_and_accumulators() {
     for length in [8 << 10, (8 << 10) + 1, (16 << 10) - 1, 40_003] {
         for count in 1..=MAX_SHARDS {
             let source = random.bytes(length);
-            let factors = random.distinct(count, 256);
+            let factors: Vec<[u8; 1]> =
+                random.distinct(count, 256).into_iter().map(|factor| [factor]).collect();
             let before: Vec<Vec<u8>> = (0..count).map(|_| random.bytes(length + 5)).collect();
             let mut expected = before.clone();
-            add_products(Kernel::Plain, &factors, &source, &mut slices(&mut expected));
-            let last = factors[count - 1];
+            add_products(Kernel::Plain, &factors, [&source], &mut slices(&mut expected));
+            let [last] = factors[count - 1];
             for (at, byte) in source.iter().enumerate() {
                 let product = reference::multiply(last, *byte);
                 assert_eq!(expected[count - 1][at], before[count - 1][at] ^ product);
             }
             for kernel in Kernel::all() {
                 let mut found = before.clone();
-                add_products(kernel, &factors, &source, &mut slices(&mut found));
+                add_products(kernel, &factors, [&source], &mut slices(&mut found));
                 assert!(found == expected, "{} {length} {count}", kernel.name());
+            }
+        }
+    }
+}
+
+/// Four of them at once, over the length that they share.
+#[test]
+fn blocks_of_any_number_and_lengths_are_added_as_one_after_the_other() {
+    let random = Random::new(14);
+    for count in 0..=13 {
+        for m in [1, 2, 3, 5, MAX_SHARDS] {
+            let columns = random.distinct(count, MAX_COLUMNS);
+            let blocks: Vec<(u8, Vec<u8>)> = columns
+                .into_iter()
+                .map(|column| {
+                    (column, random.bytes([0, 9_000, 20_000, random.within(0..20_000)][random.within(0..4)]))
+                })
+                .collect();
+            let borrowed: Vec<(u8, &[u8])> =
+                blocks.iter().map(|(column, block)| (*column, &block[..])).collect();
+            let shards = random.distinct(m, MAX_SHARDS);
+            let before: Vec<Vec<u8>> = (0..m).map(|_| random.bytes(20_003)).collect();
+            let mut found = before.clone();
+            add_blocks(&borrowed, &shards, &mut slices(&mut found));
+            for (number, shard) in shards.iter().enumerate() {
+                let mut expected = reference::encode(*shard, &blocks);
+                expected.resize(20_003, 0);
+                xor_block(&before[number], &mut expected);
+                assert!(found[number] == expected, "{count} blocks, shard {number} of {shards:?}");
             }
         }
     }
@@ -221,11 +261,11 @@ fn every_kernel_does_the_same_over_many_tiles_and_accumulators() {
 fn accumulators_that_are_too_short_take_what_fits() {
     let random = Random::new(3);
     let source = random.bytes(20_000);
-    let factors = [3, 250, 17];
+    let factors = [[3], [250], [17]];
     for kernel in Kernel::all() {
         let mut found: Vec<Vec<u8>> = [20_000, 9_001, 0].map(|length| vec![0; length]).to_vec();
-        add_products(kernel, &factors, &source, &mut slices(&mut found));
-        for (sum, factor) in found.iter().zip(factors) {
+        add_products(kernel, &factors, [&source], &mut slices(&mut found));
+        for (sum, [factor]) in found.iter().zip(factors) {
             let expected = source.iter().map(|byte| reference::multiply(factor, *byte));
             assert!(expected.take(sum.len()).eq(sum.iter().copied()));
         }

@@ -20,7 +20,7 @@ impl Avx2 {
         is_x86_feature_detected!("avx2").then_some(Self(()))
     }
 
-    pub(super) fn add<const N: usize>(self, source: &[u8], parts: [Part<'_>; N]) {
+    pub(super) fn add<const N: usize>(self, source: &[u8], parts: [Part<'_, 1>; N]) {
         #[expect(unsafe_code, reason = "instructions that not every processor has")]
         // SAFETY: `self` exists only where `detect` found the feature that the function is compiled for.
         unsafe {
@@ -30,14 +30,14 @@ impl Avx2 {
 }
 
 #[target_feature(enable = "avx2")]
-fn add<const N: usize>(source: &[u8], parts: [Part<'_>; N]) {
+fn add<const N: usize>(source: &[u8], parts: [Part<'_, 1>; N]) {
     let mut tables = [[_mm256_setzero_si256(); 2]; N];
     for ([low, high], part) in tables.iter_mut().zip(&parts) {
-        let (halves, _) = NIBBLES[usize::from(part.factor)].as_chunks::<16>();
+        let (halves, _) = NIBBLES[usize::from(part.factors[0])].as_chunks::<16>();
         (*low, *high) = (load_table(&halves[0]), load_table(&halves[1]));
     }
     let nibble = _mm256_set1_epi8(15);
-    let Registers { source, mut accumulators } = Registers::<N, BYTES>::of(source, parts);
+    let Registers { sources: [source], mut accumulators, .. } = Registers::<1, N, BYTES>::of([source], parts);
     for (at, bytes) in source.iter().enumerate() {
         let bytes = load(bytes);
         let low = _mm256_and_si256(bytes, nibble);

@@ -21,29 +21,36 @@ impl Avx512 {
         can.then_some(Self(()))
     }
 
-    pub(super) fn add<const N: usize>(self, source: &[u8], parts: [Part<'_>; N]) {
+    pub(super) fn add<const S: usize, const N: usize>(self, sources: [&[u8]; S], parts: [Part<'_, S>; N]) {
         #[expect(unsafe_code, reason = "instructions that not every processor has")]
         // SAFETY: `self` exists only where `detect` found every feature that the function is compiled for.
         unsafe {
-            add(source, parts);
+            add(sources, parts);
         }
     }
 }
 
 #[target_feature(enable = "avx512f,gfni")]
-fn add<const N: usize>(source: &[u8], parts: [Part<'_>; N]) {
-    let mut matrices = [_mm512_set1_epi64(0); N];
-    for (matrix, part) in matrices.iter_mut().zip(&parts) {
-        *matrix = _mm512_set1_epi64(MATRICES[usize::from(part.factor)].cast_signed());
+fn add<const S: usize, const N: usize>(sources: [&[u8]; S], parts: [Part<'_, S>; N]) {
+    let mut matrices = [[_mm512_set1_epi64(0); S]; N];
+    for (matrices, part) in matrices.iter_mut().zip(&parts) {
+        for (matrix, factor) in matrices.iter_mut().zip(part.factors) {
+            *matrix = _mm512_set1_epi64(MATRICES[usize::from(factor)].cast_signed());
+        }
     }
-    let Registers { source, mut accumulators } = Registers::<N, BYTES>::of(source, parts);
-    for (at, bytes) in source.iter().enumerate() {
-        let bytes = load(bytes);
+    let Registers { sources, mut accumulators, len } = Registers::<S, N, BYTES>::of(sources, parts);
+    for at in 0..len {
         // All are loaded before one is stored: a load waits for a store to an address that ends in the same 12 bits.
-        let mut sums = [bytes; N];
-        for ((sum, accumulator), matrix) in sums.iter_mut().zip(&accumulators).zip(&matrices) {
-            let product = _mm512_gf2p8affine_epi64_epi8::<0>(bytes, *matrix);
-            *sum = _mm512_xor_si512(load(&accumulator[at]), product);
+        let mut sums = [_mm512_set1_epi64(0); N];
+        for (sum, accumulator) in sums.iter_mut().zip(&accumulators) {
+            *sum = load(&accumulator[at]);
+        }
+        for (number, source) in sources.iter().enumerate() {
+            let bytes = load(&source[at]);
+            for (sum, matrices) in sums.iter_mut().zip(&matrices) {
+                let product = _mm512_gf2p8affine_epi64_epi8::<0>(bytes, matrices[number]);
+                *sum = _mm512_xor_si512(*sum, product);
+            }
         }
         for (sum, accumulator) in sums.iter().zip(&mut accumulators) {
             store(&mut accumulator[at], *sum);

@@ -15,11 +15,11 @@ mod ssse3;
 
 use std::sync::OnceLock;
 
-/// One of those that a source is added to.
-pub(super) struct Part<'a> {
-    /// By what the source is multiplied before.
-    pub(super) factor: u8,
-    /// As long as the source.
+/// One of those that `S` sources are added to.
+pub(super) struct Part<'a, const S: usize> {
+    /// By what each source is multiplied before.
+    pub(super) factors: [u8; S],
+    /// As long as each source.
     pub(super) accumulator: &'a mut [u8],
 }
 
@@ -74,39 +74,60 @@ impl Kernel {
         }
     }
 
-    /// Each accumulator becomes itself xor its factor · `source`. All are equally long.
-    pub(super) fn add<const N: usize>(self, source: &[u8], parts: [Part<'_>; N]) {
+    /// Each accumulator becomes itself xor the sum of its factors · `sources`. All are equally long.
+    pub(super) fn add<const S: usize, const N: usize>(self, sources: [&[u8]; S], parts: [Part<'_, S>; N]) {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(kernel) => kernel.add(source, parts),
+            Self::Avx512(kernel) => kernel.add(sources, parts),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(kernel) => kernel.add(source, parts),
+            Self::Avx2(kernel) => one_by_one(sources, parts, |source, parts| kernel.add(source, parts)),
             #[cfg(target_arch = "x86_64")]
-            Self::Ssse3(kernel) => kernel.add(source, parts),
+            Self::Ssse3(kernel) => one_by_one(sources, parts, |source, parts| kernel.add(source, parts)),
             #[cfg(target_arch = "aarch64")]
-            Self::Neon(kernel) => kernel.add(source, parts),
-            Self::Plain => plain::add(source, parts),
+            Self::Neon(kernel) => one_by_one(sources, parts, |source, parts| kernel.add(source, parts)),
+            Self::Plain => one_by_one(sources, parts, plain::add),
         }
     }
 }
 
-/// Source and accumulators cut into whole registers and the rest.
+/// For kernels without the registers for the tables of several sources.
+fn one_by_one<const S: usize, const N: usize>(
+    sources: [&[u8]; S],
+    mut parts: [Part<'_, S>; N],
+    add: impl Fn(&[u8], [Part<'_, 1>; N]),
+) {
+    for (at, source) in sources.into_iter().enumerate() {
+        add(
+            source,
+            parts
+                .each_mut()
+                .map(|part| Part { factors: [part.factors[at]], accumulator: &mut *part.accumulator }),
+        );
+    }
+}
+
+/// Sources and accumulators cut into whole registers and the rest.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-struct Registers<'s, 'a, const N: usize, const BYTES: usize> {
-    source: &'s [[u8; BYTES]],
+struct Registers<'s, 'a, const S: usize, const N: usize, const BYTES: usize> {
+    sources: [&'s [[u8; BYTES]]; S],
     accumulators: [&'a mut [[u8; BYTES]]; N],
+    /// Registers of each of them.
+    len: usize,
 }
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-impl<'s, 'a, const N: usize, const BYTES: usize> Registers<'s, 'a, N, BYTES> {
-    /// Adds the rest, and returns what is whole: accumulators as long as the source.
-    fn of(source: &'s [u8], parts: [Part<'a>; N]) -> Self {
-        let (source, source_rest) = source.as_chunks::<BYTES>();
-        let accumulators = parts.map(|Part { factor, accumulator }| {
+impl<'s, 'a, const S: usize, const N: usize, const BYTES: usize> Registers<'s, 'a, S, N, BYTES> {
+    /// Adds the rest, and returns what is whole.
+    fn of(sources: [&'s [u8]; S], parts: [Part<'a, S>; N]) -> Self {
+        let sources = sources.map(|source| source.as_chunks::<BYTES>());
+        let len = sources.iter().map(|(whole, _)| whole.len()).min().unwrap_or(0);
+        let accumulators = parts.map(|Part { factors, accumulator }| {
             let (whole, rest) = accumulator.as_chunks_mut::<BYTES>();
-            plain::add_bytes(source_rest, factor, rest);
-            &mut whole[..source.len()]
+            for ((_, source_rest), factor) in sources.iter().zip(factors) {
+                plain::add_bytes(source_rest, factor, rest);
+            }
+            &mut whole[..len]
         });
-        Self { source, accumulators }
+        Self { sources: sources.map(|(whole, _)| &whole[..len]), accumulators, len }
     }
 }

@@ -7,13 +7,13 @@ const WORD: usize = 8;
 /// The lowest bit of each byte.
 const LOWEST: u64 = 0x0101_0101_0101_0101;
 
-pub(super) fn add<const N: usize>(source: &[u8], parts: [Part<'_>; N]) {
+pub(super) fn add<const N: usize>(source: &[u8], parts: [Part<'_, 1>; N]) {
     // For each bit of a byte what it adds to the product, in every byte of a word.
     let products = parts.each_ref().map(|part| {
-        std::array::from_fn::<_, 8, _>(|bit| u64::from(multiply(part.factor, 1 << bit)) * LOWEST)
+        std::array::from_fn::<_, 8, _>(|bit| u64::from(multiply(part.factors[0], 1 << bit)) * LOWEST)
     });
     let (words, rest) = source.as_chunks::<WORD>();
-    let mut accumulators = parts.map(|Part { factor, accumulator }| {
+    let mut accumulators = parts.map(|Part { factors: [factor], accumulator }| {
         let (whole, end) = accumulator.as_chunks_mut::<WORD>();
         add_bytes(rest, factor, end);
         &mut whole[..words.len()]

@@ -19,7 +19,7 @@ impl Ssse3 {
         is_x86_feature_detected!("ssse3").then_some(Self(()))
     }
 
-    pub(super) fn add<const N: usize>(self, source: &[u8], parts: [Part<'_>; N]) {
+    pub(super) fn add<const N: usize>(self, source: &[u8], parts: [Part<'_, 1>; N]) {
         #[expect(unsafe_code, reason = "instructions that not every processor has")]
         // SAFETY: `self` exists only where `detect` found the feature that the function is compiled for.
         unsafe {
@@ -29,14 +29,14 @@ impl Ssse3 {
 }
 
 #[target_feature(enable = "ssse3")]
-fn add<const N: usize>(source: &[u8], parts: [Part<'_>; N]) {
+fn add<const N: usize>(source: &[u8], parts: [Part<'_, 1>; N]) {
     let mut tables = [[_mm_setzero_si128(); 2]; N];
     for ([low, high], part) in tables.iter_mut().zip(&parts) {
-        let (halves, _) = NIBBLES[usize::from(part.factor)].as_chunks::<BYTES>();
+        let (halves, _) = NIBBLES[usize::from(part.factors[0])].as_chunks::<BYTES>();
         (*low, *high) = (load(&halves[0]), load(&halves[1]));
     }
     let nibble = _mm_set1_epi8(15);
-    let Registers { source, mut accumulators } = Registers::<N, BYTES>::of(source, parts);
+    let Registers { sources: [source], mut accumulators, .. } = Registers::<1, N, BYTES>::of([source], parts);
     for (at, bytes) in source.iter().enumerate() {
         let bytes = load(bytes);
         let low = _mm_and_si128(bytes, nibble);

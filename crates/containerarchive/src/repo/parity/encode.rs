@@ -150,7 +150,7 @@ pub(super) fn add_members(
                 return Err(RepoError::Missing { object: name.to_string() });
             }
             hasher.update(piece);
-            rows.add(member.column, member.first_row + (offset / BLOCK_LEN as u64) as u32, piece);
+            rows.add(&[(member.column, piece)], member.first_row + (offset / BLOCK_LEN as u64) as u32);
             offset += piece.len() as u64;
         }
         let (hash, blocks) = hasher.finish();

@@ -251,14 +251,16 @@ impl OpenGroup {
         };
         let longest = self.kept.iter().map(|(_, bytes)| bytes.len()).max().unwrap_or(0);
         rows.reach(longest);
-        let blocks = (STEP_BYTES / BLOCK_LEN / (usize::from(shards) + 1)).max(1);
-        for start in (0..longest).step_by(blocks * BLOCK_LEN) {
-            for (column, bytes) in &self.kept {
-                let end = bytes.len().min(start + blocks * BLOCK_LEN);
-                if let Some(piece) = bytes.get(start..end) {
-                    rows.add(*column, (start / BLOCK_LEN) as u32, piece);
-                }
-            }
+        let step = (STEP_BYTES / BLOCK_LEN / (usize::from(shards) + 1)).max(1) * BLOCK_LEN;
+        for start in (0..longest).step_by(step) {
+            let pieces: Vec<(u8, &[u8])> = self
+                .kept
+                .iter()
+                .map(|(column, bytes)| {
+                    (*column, &bytes[start.min(bytes.len())..bytes.len().min(start + step)])
+                })
+                .collect();
+            rows.add(&pieces, (start / BLOCK_LEN) as u32);
         }
         self.rows = Rows::Summed(rows);
         self.take_kept()

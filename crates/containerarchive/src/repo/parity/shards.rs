@@ -3,7 +3,7 @@
 use crate::base::ShardId;
 use crate::crypto::{BLOCK_LEN, BlockSum, blake3_256, block_sum};
 use crate::format::shard::{Group, RowSums};
-use crate::parity::{add_block, xor_block};
+use crate::parity::{add_blocks, xor_block};
 
 /// Most memory for the rows of shards, in bytes, single longer shards apart.
 pub(super) const MAX_ROW_BYTES: usize = 64 << 20;
@@ -61,14 +61,14 @@ impl ShardRows {
         }
     }
 
-    /// Adds bytes of the member in a column, from the start of a row on.
-    pub(super) fn add(&mut self, column: u8, row: u32, bytes: &[u8]) {
+    /// Adds bytes of members, each with its column, from the start of a row on.
+    pub(super) fn add(&mut self, members: &[(u8, &[u8])], row: u32) {
         let start = row as usize * BLOCK_LEN;
-        self.reach(start + bytes.len());
+        self.reach(start + members.iter().map(|(_, bytes)| bytes.len()).max().unwrap_or(0));
         let offset = self.room + start;
         let mut accumulators: Vec<&mut [u8]> =
             self.files.iter_mut().map(|file| &mut file[offset..]).collect();
-        add_block(column, bytes, &self.numbers, &mut accumulators);
+        add_blocks(members, &self.numbers, &mut accumulators);
     }
 
     /// Adds rows of the same shard of another group; `which` counts the shards at hand.
