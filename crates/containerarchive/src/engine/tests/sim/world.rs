@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::dice::Dice;
 use super::shadow::Shadow;
+use super::shapes::{Shape, Tempo};
 use crate::base::{Clock, ObjectName, Timestamp};
 use crate::store::{Durability, MemoryStore, Store, StoreErrorKind};
 
@@ -71,10 +72,7 @@ struct State {
     running: usize,
     actors: Vec<Actor>,
     faults: Faults,
-    /// Mean number of calls between two faults, and between two switches.
-    fault_gap: u64,
-    switch_gap: u64,
-    late_gap: u64,
+    tempo: Tempo,
     calls: u64,
     trace: blake3::Hasher,
     log: VecDeque<String>,
@@ -109,20 +107,18 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(
         seed: u64,
-        actors: usize,
-        faults: Faults,
-        (store, kind, clock): (Arc<MemoryStore>, StoreKind, Arc<TrueClock>),
+        shape: &Shape,
+        (store, clock): (Arc<MemoryStore>, Arc<TrueClock>),
         shadow: Shadow,
     ) -> Self {
         let mut dice = Dice::of(seed, 1);
+        let actors = shape.cast.len();
         let actor = |_| Actor { incarnation: 0, wake_ms: 0, is_done: false, failures: 0 };
         let state = State {
             running: dice.below(actors as u64) as usize,
             actors: (0..actors).map(actor).collect(),
-            faults,
-            fault_gap: 20 + dice.below(400),
-            switch_gap: 1 + dice.below(10),
-            late_gap: 20 << dice.below(8),
+            faults: shape.faults,
+            tempo: shape.tempo,
             calls: 0,
             trace: blake3::Hasher::new(),
             log: VecDeque::new(),
@@ -134,7 +130,7 @@ impl World {
         };
         Self {
             store,
-            kind,
+            kind: shape.store,
             clock,
             shadow: Mutex::new(shadow),
             state: Mutex::new(state),
@@ -154,7 +150,7 @@ impl World {
     pub(super) fn end_faults(&self) {
         let mut state = self.state();
         state.faults = Faults { pauses: 0, kills: 0, failures: 0, power_losses: 0 };
-        state.late_gap = u64::MAX;
+        state.tempo.late_gap = u64::MAX;
     }
 
     /// Waits for the first turn.
@@ -249,7 +245,7 @@ impl World {
             state.note(process, "pauses for", &format!("{pause} ms"));
             state = self.hand_over(state, process.actor);
         } else {
-            let gap = if heat > 0 { 1 } else { state.switch_gap };
+            let gap = if heat > 0 { 1 } else { state.tempo.switch_gap };
             if state.dice.one_in(gap) {
                 state = self.hand_over(state, process.actor);
             }
@@ -257,7 +253,7 @@ impl World {
         if !state.is_alive(process) {
             return Fate::Dead;
         }
-        let late_gap = state.late_gap;
+        let late_gap = state.tempo.late_gap;
         if !state.late.is_empty() && state.dice.one_in(late_gap) {
             drop(state);
             self.land_late_put();
@@ -300,7 +296,7 @@ impl World {
             state.note(process, "has an error", &format!("{kind:?}, {effect:?}"));
             return Fate::Fails(kind, effect);
         }
-        if state.faults.power_losses > 0 && state.dice.one_in(state.fault_gap * 8) {
+        if state.faults.power_losses > 0 && state.dice.one_in(state.tempo.fault_gap * 8) {
             state.faults.power_losses -= 1;
             state.note(process, "loses power", "and so do all");
             state.actors.iter_mut().for_each(|actor| actor.incarnation += 1);
@@ -426,7 +422,7 @@ impl State {
     }
 
     fn is_due(&mut self, heat: u32) -> bool {
-        let gap = self.fault_gap >> (2 * heat);
+        let gap = self.tempo.fault_gap >> (2 * heat);
         self.dice.one_in(gap)
     }
 
