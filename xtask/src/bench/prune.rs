@@ -15,8 +15,11 @@ use crate::test::target_folder;
 /// Chunks of the repositories.
 const SIZES: [u64; 3] = [100_000, 1_000_000, 10_000_000];
 const SNAPSHOTS: u64 = 1000;
-/// What `prune` may take of memory for each chunk beyond what it always takes, in bytes.
-const MOST_BYTES_PER_CHUNK: f64 = 2.0;
+/// What `prune` may take of memory for each chunk, beside the constant, in bytes.
+const MOST_BYTES_PER_CHUNK: u64 = 2;
+/// What it may take however few chunks there are: caches of index pages (8 MiB) and of tables (15 MiB), Argon2 or the program
+/// itself, and the entries of one index segment that is written anew, 2^20 of them, sorted, sealed and hashed.
+const CONSTANT_BYTES: u64 = 96 << 20;
 
 const TEXT: &str = "\
 A plain repository without parity is made of chunks of 64 bytes, 128 of them in each pack, as many as packs of 16 MiB have of \
@@ -26,7 +29,9 @@ second one keeps 500 snapshots, forgets the others, and deletes what only they n
 recipes and looking each chunk up in the index. The files are in the page cache, as far as they fit.
 
 What grows with the chunks are 1.2 bytes of filters for each entry of the index, a bit for each chunk, and some 50 bytes for each \
-pack. The growth is the difference of the peaks of two sizes, divided by the difference of their chunks; the limit is 2 bytes.";
+pack: together less than 2 bytes for each chunk. The constant beside that is bounded by 96 MiB: caches of index pages and of \
+tables, and the entries of one index segment, 2^20 of them, which is written anew where packs go; the smallest repository \
+does not fill them.";
 
 /// What `cargo xtask bench prune` was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,8 +98,11 @@ fn run(root: &Path, options: &Options) -> Result<Vec<String>, String> {
     println!("\n{text}");
     let out = options.out.clone().unwrap_or_else(|| root.join("docs").join("BENCHMARKS-PRUNE.md"));
     std::fs::write(&out, text).map_err(|error| format!("cannot write {}: {error}", out.display()))?;
-    let too_much = growth(&all).into_iter().filter(|(_, bytes)| *bytes > MOST_BYTES_PER_CHUNK);
-    Ok(too_much.map(|(chunks, bytes)| format!("{bytes:.2} bytes per chunk up to {chunks} chunks")).collect())
+    let too_much = all.iter().filter(|measured| constant(measured) > CONSTANT_BYTES);
+    let tell = |measured: &Measured| {
+        format!("{} bytes beside 2 for each of {} chunks", constant(measured), measured.chunks)
+    };
+    Ok(too_much.map(tell).collect())
 }
 
 fn measure(programs: &Path, own: &Tool, chunks: u64, folder: &Path) -> Result<Measured, String> {
@@ -123,14 +131,10 @@ fn measure(programs: &Path, own: &Tool, chunks: u64, folder: &Path) -> Result<Me
     Ok(Measured { chunks, index_bytes, idle, busy, removed_packs })
 }
 
-/// Bytes of memory that each further chunk took, up to each size but the smallest.
-fn growth(all: &[Measured]) -> Vec<(u64, f64)> {
-    let peak = |measured: &Measured| measured.idle.peak_bytes.max(measured.busy.peak_bytes) as f64;
-    let pairs = all.iter().zip(all.iter().skip(1));
-    let per_chunk = |small: &Measured, large: &Measured| {
-        (peak(large) - peak(small)).max(0.0) / (large.chunks - small.chunks) as f64
-    };
-    pairs.map(|(small, large)| (large.chunks, per_chunk(small, large))).collect()
+/// What is left of the peak beside two bytes for each chunk.
+fn constant(measured: &Measured) -> u64 {
+    let peak = measured.idle.peak_bytes.max(measured.busy.peak_bytes);
+    peak.saturating_sub(MOST_BYTES_PER_CHUNK * measured.chunks)
 }
 
 fn report(machine: &Machine, version: &str, all: &[Measured]) -> String {
@@ -170,13 +174,16 @@ fn report(machine: &Machine, version: &str, all: &[Measured]) -> String {
             grouped(measured.removed_packs),
         ]);
     }
-    let _ = write!(text, "{table}\n");
-    for (chunks, bytes) in growth(all) {
-        let is_within = if bytes <= MOST_BYTES_PER_CHUNK { "within the limit" } else { "above the limit" };
+    let _ = writeln!(text, "{table}");
+    for measured in all {
+        let constant = constant(measured);
+        let is_within = if constant <= CONSTANT_BYTES { "within" } else { "above" };
+        let chunks = grouped(measured.chunks);
         let _ = writeln!(
             text,
-            "- up to {} chunks: {bytes:.2} bytes of memory for each further chunk, {is_within}",
-            grouped(chunks)
+            "- {chunks} chunks: {} MiB beside 2 bytes for each chunk, {is_within} the limit of {} MiB",
+            mib(constant),
+            mib(CONSTANT_BYTES)
         );
     }
     text.push_str("\n## Once more\n\n```sh\ncargo xtask bench prune\n```\n\nThe disk needs 6 GB and 200,000 files for a while.\n");
@@ -193,9 +200,9 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_judged_by_its_growth() {
-        let grown = growth(&[measured(100, 5000), measured(1100, 6000), measured(2100, 9000)]);
-        assert_eq!(grown, [(1100, 1.0), (2100, 3.0)]);
+    fn two_bytes_for_each_chunk_are_no_part_of_the_constant() {
+        assert_eq!(constant(&measured(1_000, 5_000)), 3_000);
+        assert_eq!(constant(&measured(10_000, 5_000)), 0);
     }
 
     #[test]

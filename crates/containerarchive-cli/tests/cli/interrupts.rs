@@ -1,7 +1,7 @@
-//! SIGINT and SIGTERM.
+//! SIGINT and SIGTERM, and that tests of signals do not depend on who runs them.
 
 use std::io::Write;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -52,4 +52,19 @@ fn a_second_signal_ends_what_the_first_cannot() {
     assert_eq!(child.try_wait().unwrap(), None);
     send(&child, Signal::INT);
     assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn tests_of_signals_pass_where_whoever_runs_them_ignores_signals() {
+    for test in [
+        "terminal::a_terminal_that_closes_ends_an_ingest_cleanly",
+        "terminal::ctrl_c_ends_an_ingest_and_leaves_a_clean_line",
+    ] {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' HUP INT TERM; exec \"$0\" --exact \"$1\""]);
+        let output = shell.arg(std::env::current_exe().unwrap()).arg(test).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    }
 }

@@ -4,8 +4,10 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Once};
 
 use serde_json::Value;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 pub(crate) const PASSPHRASE: &str = "correct horse";
 /// The cheapest that is allowed: a test waits for it at every command.
@@ -77,6 +79,7 @@ impl Lab {
     }
 
     pub(crate) fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let_commands_heed_signals();
         let mut command = Command::new(env!("CARGO_BIN_EXE_containerarchive"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CONTAINERARCHIVE_") {
@@ -165,6 +168,24 @@ impl Ended {
     pub(crate) fn json_error(&self) -> Value {
         serde_json::from_str(&self.stderr).unwrap()
     }
+}
+
+/// Signals that the tests themselves were started with as ignored, as by `nohup` or in the background of a script, would
+/// be ignored by all commands, too. One that is caught here, even if nothing comes of it, is none that a command inherits.
+fn let_commands_heed_signals() {
+    static DONE: Once = Once::new();
+    DONE.call_once(|| {
+        for signal in [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| is_ignored(*signal)) {
+            signal_hook::flag::register(signal, Arc::default()).unwrap();
+        }
+    });
+}
+
+/// Where that cannot be found out, it is taken for no.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.is_some_and(|set| u64::from_str_radix(set.trim(), 16).unwrap() >> (signal - 1) & 1 == 1)
 }
 
 /// Bytes that do not compress.

@@ -183,6 +183,10 @@ impl Index {
         if let Some(place) = self.neighbour(id) {
             return Ok(Some(place));
         }
+        #[cfg(test)]
+        if let Some(place) = stale::find(id).filter(|place| !self.retired.masks(&place.view.id)) {
+            return Ok(Some(place));
+        }
         for (pack, slot) in self.hints(repository, id, monitor)? {
             if self.retired.masks(&pack) {
                 continue;
@@ -372,10 +376,6 @@ impl Index {
         }
         if self.bad.contains_key(&pack) {
             return Ok(None);
-        }
-        #[cfg(test)]
-        if let Some(view) = stale::view(pack) {
-            return Ok(Some(view));
         }
         match repository.view_pack(pack, &self.domain) {
             Ok(view) => {

@@ -352,8 +352,7 @@ fn a_data_chunk_of_another_length_than_its_leaf_states_is_refused() {
     let root: ChunkHash = domain.hasher.hash(Kind::Recipe, &node);
     let mut pack = OpenPack::new(Class::Structure, Vec::new());
     pack.push(ChunkId { kind: Kind::Recipe, hash: root }, Codec::None, &node, node.len() as u32);
-    let hash = |_, bytes: &[u8]| Ok((*blake3::hash(bytes).as_bytes(), ()));
-    let (sealed, ()) = repository.seal_pack(pack, &domain, SessionId([1; 16]), hash).unwrap();
+    let sealed = repository.seal_pack(pack, &domain, SessionId([1; 16])).unwrap();
     lab.put(&names::pack(sealed.id), &sealed.bytes);
     let mut items = manifest.items.clone();
     (items[0].size, items[0].root) = (8, root);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::copy::Copier;
 use super::drain::{StoreTime, drain};
 use super::mark::Marker;
-use super::plan::{Means, Plan};
+use super::plan::{Means, Plan, block};
 use super::{Pending, PruneOptions, PruneReport};
 use crate::base::random::random_array;
 use crate::base::{
@@ -49,13 +49,13 @@ impl Apply<'_> {
     /// # Errors
     /// As [`super::prune`].
     pub(super) fn run(&self, plan: &mut Plan, report: &mut PruneReport) -> Result<Round, Error> {
+        let early = is_planted(Planted::LocksListedEarly).then(|| self.sessions()).transpose()?;
         // P4. Parity first: what cannot go for its sake need not be copied.
         let spent = self.thin(plan)?;
         report.note_plan(plan);
         self.copier().copy(&plan.copied, &plan.census)?;
         let mut records: Vec<RecordId> = plan.records.keys().copied().collect();
         if !plan.leaving.is_empty() {
-            let early = is_planted(Planted::LocksListedEarly).then(|| self.sessions()).transpose()?;
             // P5. What records name already is masked already.
             let masked: HashSet<PackId> = plan.records.values().flatten().copied().collect();
             if plan.leaving.iter().any(|pack| !masked.contains(pack)) {
@@ -169,9 +169,16 @@ impl Apply<'_> {
             let keys = keys.ok_or(RepoError::NeedsAdmin { what: "pruning" })?;
             let mut marker = Marker::new(self.repository, keys, &survey, &mut plan.census, self.monitor)?;
             for loaded in fresh.iter().filter(|loaded| loaded.domain == domain) {
-                marker.snapshot(loaded)?;
+                match marker.snapshot(loaded) {
+                    Err(Error::RepairFirst { why }) if domain != DomainId::MAIN => {
+                        block(&mut plan.blocked, domain, &why, self.monitor);
+                        break;
+                    }
+                    other => other?,
+                }
             }
         }
+        self.keep_blocked(plan)?;
         let mut rescued: BTreeMap<DomainId, Vec<PackId>> = BTreeMap::new();
         let is_needed = |pack: &&PackId| plan.census.usage_of(pack).is_some_and(|usage| usage.live > 0);
         for pack in plan.leaving.iter().filter(is_needed) {
@@ -179,6 +186,23 @@ impl Apply<'_> {
             rescued.entry(domain).or_default().push(*pack);
         }
         self.copier().copy(&rescued, &plan.census)?;
+        Ok(())
+    }
+
+    /// Packs of write domains that turned out to be unreadable stay, retired as they are.
+    fn keep_blocked(&self, plan: &mut Plan) -> Result<(), Error> {
+        let mut kept = BTreeSet::new();
+        if plan.blocked.is_empty() {
+            return Ok(());
+        }
+        for pack in &plan.leaving {
+            match self.repository.view_any_pack(*pack) {
+                Ok(view) if !plan.blocked.contains(&view.header.prefix.domain) => {}
+                Err(error) if !error.is_useless() => return Err(error.into()),
+                _ => drop(kept.insert(*pack)),
+            }
+        }
+        plan.keep(&kept);
         Ok(())
     }
 

@@ -19,7 +19,7 @@ pub use self::report::{Pending, PruneReport};
 use self::apply::{Apply, Round};
 use self::drain::{StoreTime, is_dead, store_time};
 use self::plan::{Means, Plan, View, plan};
-use super::retention::{RetentionPlan, RetentionRules, plan_retention};
+use super::retention::{RetentionRules, plan_retention};
 use crate::base::{Monitor, NoPins, Pins, Problem, SessionId};
 use crate::error::Error;
 use crate::repo::{
@@ -118,7 +118,8 @@ fn dry_run(
 ) -> Result<PruneReport, Error> {
     let now = repository.environment.clock.now();
     let retention = plan_retention(repository, &options.rules, now, options.pins, monitor)?;
-    refuse_damaged(&retention)?;
+    // Found out before the first snapshot goes.
+    plan::refuse(&retention.damaged, &HashSet::new())?;
     let mut report = PruneReport::new(retention, true);
     let readers = snapshots_in_use(repository, monitor)?;
     let removed = report.retention.removed().map(|judged| judged.snapshot.manifest.id);
@@ -132,13 +133,6 @@ fn dry_run(
     Ok(report)
 }
 
-/// What cannot be read may need any pack; found out before the first snapshot goes.
-fn refuse_damaged(retention: &RetentionPlan) -> Result<(), Error> {
-    let damaged: Vec<String> =
-        retention.damaged.iter().map(|(id, damage)| format!("{id}: {}", damage.text)).collect();
-    plan::refuse(&damaged)
-}
-
 fn with_session(
     repository: &Repository,
     own: SessionId,
@@ -150,7 +144,8 @@ fn with_session(
     end_dead(repository, own, options, time, monitor)?;
     // P2
     let retention = plan_retention(repository, &options.rules, time.now(repository), options.pins, monitor)?;
-    refuse_damaged(&retention)?;
+    // Found out before the first snapshot goes.
+    plan::refuse(&retention.damaged, &HashSet::new())?;
     let mut report = PruneReport::new(retention, false);
     let removed: Vec<SessionId> =
         report.retention.removed().map(|judged| judged.snapshot.manifest.id).collect();

@@ -12,7 +12,7 @@ use crate::format::pack::{HEADER_LEN, PackHeader};
 use crate::format::prefix::{Class, Prefix};
 use crate::host::{counted, listed};
 use crate::repo::{
-    IndexSurvey, LoadedManifest, RepoError, Repository, SessionState, list_packs, list_sessions,
+    Damage, IndexSurvey, LoadedManifest, RepoError, Repository, SessionState, list_packs, list_sessions,
     load_manifests, survey_index,
 };
 
@@ -45,6 +45,9 @@ pub(super) struct Plan {
     pub(super) copied: BTreeMap<DomainId, Vec<PackId>>,
     /// Packs that segments or records name and that are gone.
     pub(super) missing: BTreeSet<PackId>,
+    /// Write domains of which a snapshot cannot be read whole: their packs stay. Who can write to one domain only must not
+    /// be able to hold up the space of others.
+    pub(super) blocked: BTreeSet<DomainId>,
 }
 
 impl Plan {
@@ -102,16 +105,17 @@ pub(super) fn plan(
         }
     }
     let open = open_sessions(repository, view, monitor)?;
-    let snapshots = snapshots(repository, view, monitor)?;
+    let mut blocked = BTreeSet::new();
+    let snapshots = snapshots(repository, view, &mut blocked, monitor)?;
     let mut census = Census::new(packs);
     let survey = survey_index(repository, census.ids(), MAX_REPEATED, monitor)?;
     let masked: HashSet<PackId> = records.values().flatten().copied().collect();
     let mut missing = missing(repository, &survey, options)?;
     missing.extend(masked.iter().filter(|pack| !census.has(pack)));
-    mark(repository, &snapshots, &survey, &mut census, monitor)?;
+    mark(repository, &snapshots, &survey, (&mut census, &mut blocked), monitor)?;
     let marked = snapshots.iter().map(|loaded| loaded.manifest.id).collect();
     let (leaving, copied) = (BTreeSet::new(), BTreeMap::new());
-    let mut plan = Plan { records, marked, census, leaving, copied, missing };
+    let mut plan = Plan { records, marked, census, leaving, copied, missing, blocked };
     let mut decision = Decision { repository, open: &open, means: view.means, monitor, plan: &mut plan };
     decision.masked(&masked)?;
     decision.unmasked(&masked, &survey.is_named, options.max_unused)?;
@@ -141,28 +145,48 @@ fn open_sessions(
 fn snapshots(
     repository: &Repository,
     view: &View<'_>,
+    blocked: &mut BTreeSet<DomainId>,
     monitor: &dyn Monitor,
 ) -> Result<Vec<LoadedManifest>, Error> {
     let found = load_manifests(repository, monitor)?;
-    let damaged: Vec<String> = found
-        .damaged
-        .iter()
-        .filter(|(id, _)| !view.forgotten.contains(id))
-        .map(|(id, damage)| format!("{id}: {}", damage.text))
-        .collect();
-    refuse(&damaged)?;
+    refuse(&found.damaged, view.forgotten)?;
+    for (id, damage) in found.damaged.iter().filter(|(id, _)| !view.forgotten.contains(id)) {
+        if let Some(domain) = damage.domain {
+            block(blocked, domain, &format!("snapshot {id}: {}", damage.text), monitor);
+        }
+    }
     let mut snapshots = found.snapshots;
     snapshots.retain(|loaded| !view.forgotten.contains(&loaded.manifest.id));
     Ok(snapshots)
 }
 
-/// An error if any snapshot is damaged or missing: nobody knows what it needs.
-pub(super) fn refuse(damaged: &[String]) -> Result<(), Error> {
+/// An error if any snapshot of the main domain, or of one that is not known, is damaged or missing: nobody knows what it
+/// needs.
+pub(super) fn refuse(
+    damaged: &BTreeMap<SessionId, Damage>,
+    forgotten: &HashSet<SessionId>,
+) -> Result<(), Error> {
+    let is_foreign = |domain: &Option<DomainId>| domain.is_some_and(|domain| domain != DomainId::MAIN);
+    let damaged: Vec<String> = damaged
+        .iter()
+        .filter(|(id, damage)| !forgotten.contains(id) && !is_foreign(&damage.domain))
+        .map(|(id, damage)| format!("{id}: {}", damage.text))
+        .collect();
     if damaged.is_empty() {
         return Ok(());
     }
-    let why = format!("{} cannot be read: {}", counted(damaged.len(), "snapshot"), listed(damaged));
+    let why = format!("{} cannot be read: {}", counted(damaged.len(), "snapshot"), listed(&damaged));
     Err(Error::RepairFirst { why })
+}
+
+/// Leaves all packs of a write domain alone.
+pub(super) fn block(blocked: &mut BTreeSet<DomainId>, domain: DomainId, why: &str, monitor: &dyn Monitor) {
+    if blocked.insert(domain) {
+        let text = format!(
+            "nothing of write domain {domain} is deleted: {why}; run 'repair', or forget what it cannot mend"
+        );
+        monitor.problem(&Problem::Warning { text });
+    }
 }
 
 /// Packs that segments name and that are gone. Whether anybody needs them, marking tells; a segment of a session that was
@@ -200,7 +224,7 @@ fn mark(
     repository: &Repository,
     snapshots: &[LoadedManifest],
     survey: &IndexSurvey,
-    census: &mut Census,
+    (census, blocked): (&mut Census, &mut BTreeSet<DomainId>),
     monitor: &dyn Monitor,
 ) -> Result<(), Error> {
     let domains: BTreeSet<DomainId> = snapshots.iter().map(|loaded| loaded.domain).collect();
@@ -210,7 +234,13 @@ fn mark(
         let keys = keys.ok_or(RepoError::NeedsAdmin { what: "pruning" })?;
         let mut marker = Marker::new(repository, keys, survey, census, monitor)?;
         for loaded in snapshots.iter().filter(|loaded| loaded.domain == domain) {
-            marker.snapshot(loaded)?;
+            match marker.snapshot(loaded) {
+                Err(Error::RepairFirst { why }) if domain != DomainId::MAIN => {
+                    block(blocked, domain, &why, monitor);
+                    break;
+                }
+                other => other?,
+            }
             done += 1;
             monitor.progress(&Progress {
                 subject: "snapshots".to_owned(),
@@ -237,9 +267,15 @@ impl Decision<'_> {
         let packs: Vec<(PackId, Usage)> =
             self.plan.census.usage().filter(|(pack, _)| masked.contains(pack)).collect();
         for (pack, usage) in packs {
-            if usage.live == 0 {
+            // One without a readable header goes if nobody can need it.
+            let prefix = self.header(pack)?;
+            let is_blocked = match &prefix {
+                Some(prefix) => self.plan.blocked.contains(&prefix.domain),
+                None => !self.plan.blocked.is_empty(),
+            };
+            if usage.live == 0 && !is_blocked {
                 self.plan.leaving.insert(pack);
-            } else if let Some(prefix) = self.header(pack)? {
+            } else if let Some(prefix) = prefix.filter(|_| !is_blocked) {
                 self.copy(pack, prefix.domain);
             }
         }
@@ -323,7 +359,10 @@ impl Decision<'_> {
     /// What stands in front of a pack that may be retired: one of no open session. One without a readable header is for
     /// repair.
     fn candidate(&self, pack: PackId) -> Result<Option<Prefix>, Error> {
-        Ok(self.header(pack)?.filter(|prefix| !self.open.contains(&prefix.session)))
+        let prefix = self.header(pack)?;
+        Ok(prefix.filter(|prefix| {
+            !self.open.contains(&prefix.session) && !self.plan.blocked.contains(&prefix.domain)
+        }))
     }
 
     fn header(&self, pack: PackId) -> Result<Option<Prefix>, Error> {

@@ -319,6 +319,34 @@ fn every_domain_keeps_what_it_needs_and_no_writer_can_prune() {
 }
 
 #[test]
+fn a_write_domain_whose_snapshots_cannot_be_read_whole_holds_up_only_its_own_space() {
+    let (store, lab) = lab(true, 14);
+    lab.add_writer(WRITER, None);
+    let writer = lab.open_with(WRITER, &NoPins, &SilentMonitor).unwrap();
+    let kept = noise(1, 60_000);
+    let id = lab.ingest(&[("a", &kept)]).unwrap().manifest.id;
+    let own = packs(&lab);
+    lab.ingest_into(&writer, &[("junk", &noise(2, 60_000))]).unwrap();
+    let of_writer: BTreeSet<PackId> = packs(&lab).difference(&own).copied().collect();
+    let gone = lab.ingest(&[("b", &noise(3, 100_000))]).unwrap().manifest.id;
+    forget(&lab, &[gone]);
+    // As good as a snapshot that refers to what never was.
+    let lost = *of_writer.first().unwrap();
+    store.remove(&names::idx(lost));
+    store.remove(&names::pack(lost));
+    let monitor = RecordingMonitor::default();
+    let report = prune(&lab.open().unwrap(), &PruneOptions::default(), &monitor).unwrap();
+    assert!(report.freed_bytes > 100_000, "{report:?}");
+    let told = monitor.problems().iter().any(|problem| problem.text().contains("nothing of write domain"));
+    assert!(told, "{:?}", monitor.problems());
+    let mut expected = own;
+    expected.extend(of_writer.iter().filter(|pack| **pack != lost));
+    assert_eq!(packs(&lab), expected);
+    let restored = lab.restore_from(&lab.open().unwrap(), &id.to_hex(), &SilentMonitor).unwrap();
+    assert!(restored["a"] == kept);
+}
+
+#[test]
 fn parity_still_brings_every_pack_back() {
     for (encrypted, seed) in [(false, 9), (true, 10)] {
         let (store, lab) = lab(encrypted, seed);

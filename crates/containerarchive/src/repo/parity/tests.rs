@@ -16,6 +16,10 @@ use crate::store::{Durability, MemoryStore, ObservedStore, StoreError, StoreOper
 const SESSION: SessionId = SessionId([0x5e; 16]);
 
 fn repository(store: Arc<dyn Store>) -> Repository {
+    repository_with(store, Parity::Groups { members: 3, shards: 2 })
+}
+
+fn repository_with(store: Arc<dyn Store>, parity: Parity) -> Repository {
     let environment = Environment {
         clock: Arc::new(SystemClock),
         random: Arc::new(SeededRandomness::new(4)),
@@ -28,7 +32,7 @@ fn repository(store: Arc<dyn Store>) -> Repository {
         chunking: ChunkParams::default(),
         compression: "auto".parse().unwrap(),
         pack_size_bytes: 64 << 10,
-        parity: Parity::Groups { members: 3, shards: 2 },
+        parity,
     };
     create(&store, &environment, &options, &NoPins, &SilentMonitor).unwrap();
     let options = crate::repo::OpenOptions { pins: &NoPins, accept_rollback: false };
@@ -38,7 +42,11 @@ fn repository(store: Arc<dyn Store>) -> Repository {
 
 /// Stands in for a pack: parity knows bytes and names only.
 fn put_pack(repository: &Repository, seed: u8) -> (PackId, Vec<u8>) {
-    let mut bytes = vec![0; 40_000 + usize::from(seed)];
+    put_pack_of(repository, seed, 40_000 + usize::from(seed))
+}
+
+fn put_pack_of(repository: &Repository, seed: u8, len: usize) -> (PackId, Vec<u8>) {
+    let mut bytes = vec![0; len];
     blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
     let id = PackId(hash_blocks(&bytes).0);
     repository.store.put(&names::pack(id), &bytes, Durability::Durable).unwrap();
@@ -122,6 +130,49 @@ fn groups_are_right_when_packs_come_from_several_threads_and_some_are_left_out()
     for (number, pack) in packs.iter().enumerate() {
         assert_eq!(is_rebuilt(&repository, pack), is_member(number), "pack {number}");
     }
+}
+
+#[test]
+fn groups_of_packs_of_any_lengths_are_right_however_many_wait_to_be_added_and_whether_sums_are_kept() {
+    // Longer ones than the piece of a shard that is added to at once, and not in the order of their lengths.
+    let lens = [1, 700_000, 32_768, 163_840, 163_841, 40_000, 500_000, 65_536, 300_000];
+    for (count, is_frugal) in (1..=lens.len()).flat_map(|count| [(count, false), (count, true)]) {
+        let parity = Parity::Groups { members: 7, shards: 2 };
+        let repository = repository_with(Arc::new(MemoryStore::new()), parity);
+        let keeper = ParityKeeper::new(&repository, DomainId::MAIN, SESSION, is_frugal, 2);
+        let put = |(seed, len): (u8, &usize)| put_pack_of(&repository, seed, *len);
+        let packs: Vec<_> = (0..).zip(&lens[..count]).map(put).collect();
+        packs.iter().for_each(|pack| add(&keeper, pack).unwrap());
+        keeper.close().unwrap();
+        assert_eq!(keeper.take_protected().len(), count);
+        let groups = Groups::load(repository.parity_store()).unwrap();
+        assert_eq!(groups.all().len(), count.div_ceil(7));
+        for (number, pack) in packs.iter().enumerate() {
+            assert!(is_rebuilt(&repository, pack), "pack {number} of {count}, frugal: {is_frugal}");
+        }
+    }
+}
+
+#[test]
+fn a_group_is_right_that_comes_to_take_too_much_memory_when_some_packs_are_in_its_sums() {
+    // Sixteen shards of the sixth one are more than 64 MiB: four packs are in the sums then, and one waits.
+    let lens = [40_000, 50_000, 60_000, 70_000, 80_000, (4 << 20) + 1, 90_000];
+    let parity = Parity::Groups { members: 7, shards: 16 };
+    let repository = repository_with(Arc::new(MemoryStore::new()), parity);
+    let keeper = ParityKeeper::new(&repository, DomainId::MAIN, SESSION, false, 2);
+    let put = |(seed, len): (u8, &usize)| put_pack_of(&repository, seed, *len);
+    let packs: Vec<_> = (0..).zip(&lens).map(put).collect();
+    packs.iter().for_each(|pack| add(&keeper, pack).unwrap());
+    // Full, so it was closed.
+    assert_eq!(keeper.take_protected().len(), lens.len());
+    assert!(packs.iter().all(|pack| is_rebuilt(&repository, pack)));
+    // The next one has sums again: its first pack waits to be added, so that no buffer comes back.
+    let small: Vec<_> = (10..17).map(|seed| put_pack(&repository, seed)).collect();
+    let (_, sums) = hash_blocks(&small[0].1);
+    assert!(keeper.add(small[0].0, Class::Data, small[0].1.clone(), sums).unwrap().is_empty());
+    small[1..].iter().for_each(|pack| add(&keeper, pack).unwrap());
+    assert_eq!(keeper.take_protected().len(), small.len());
+    assert!(small.iter().all(|pack| is_rebuilt(&repository, pack)));
 }
 
 #[test]
