@@ -146,14 +146,16 @@ fn a_session_counts_as_dead_when_it_cannot_commit_any_more_and_force_ends_none_b
     let repository = lab.open().unwrap();
     let keys = repository.keys.domain(repository.keys.own_domain()).unwrap().unwrap();
     let session = Session::register(&repository, &keys, "ingest").unwrap();
+    // A prune that was killed.
+    Session::register(&repository, &keys, "maintenance: prune").unwrap();
     let is_open = || store.names().contains(&names::session(session.id));
     clock.advance_ms(4 * DAY_MS);
-    run(&lab);
+    assert!(prune(&lab.open().unwrap(), &PruneOptions::default(), &SilentMonitor).is_err());
     let report = unlock(&lab.open().unwrap(), UnlockOptions { force: true }, &SilentMonitor).unwrap();
-    assert!(is_open() && report.ended.is_empty() && report.left.len() == 1);
+    assert!(is_open() && report.ended.is_empty() && report.left.len() == 2);
     clock.advance_ms(2 * DAY_MS);
     run(&lab);
-    assert!(!is_open() && voids(&store) == 1);
+    assert!(!is_open() && voids(&store) == 2);
 }
 
 #[test]

@@ -88,8 +88,8 @@ impl Scene<'_> {
     fn is_expected(&self, error: &Error) -> bool {
         match error {
             Error::Repo(RepoError::Fenced { .. } | RepoError::Held { .. }) => true,
-            // Sessions that were ended by force are waited for no more.
-            _ => self.cast.world.shadow().is_forced,
+            // Sessions that were ended by force are waited for no more; and what is stale may look like damage.
+            _ => self.cast.world.kind.is_weak || self.cast.world.shadow().is_doubled,
         }
     }
 
@@ -211,7 +211,7 @@ impl Scene<'_> {
     fn unlock(&mut self) -> Result<(), Error> {
         let repository = self.lab.open()?;
         let force = self.dice.one_in(2);
-        self.cast.world.shadow().is_forced |= force;
+        self.cast.world.shadow().is_doubled |= force;
         unlock(&repository, UnlockOptions { force }, &SilentMonitor)?;
         Ok(())
     }

@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicI64;
 use self::actors::{Cast, OTHER_DOMAIN};
 use self::shadow::Shadow;
 use self::shapes::Shape;
-use self::world::{TrueClock, World};
+use self::world::{DAY_MS, TrueClock, World};
 use super::support::{Lab, START};
 use crate::base::planted::plant;
 use crate::base::testing::SeededRandomness;
@@ -26,7 +26,7 @@ use crate::repo::Repository;
 use crate::store::{Capabilities, MemoryStore};
 
 /// Names of bugs, for whoever asks for one.
-const BUGS: [(&str, Planted); 14] = [
+const BUGS: [(&str, Planted); 16] = [
     ("fence-unchecked", Planted::FenceUnchecked),
     ("lock-unchecked", Planted::LockUnchecked),
     ("void-ignored", Planted::VoidIgnored),
@@ -40,6 +40,8 @@ const BUGS: [(&str, Planted); 14] = [
     ("swept-before-drain", Planted::SweptBeforeDrain),
     ("no-second-look", Planted::NoSecondLook),
     ("unretired", Planted::Unretired),
+    ("age-unchecked", Planted::AgeUnchecked),
+    ("swept-unripe", Planted::SweptUnripe),
     ("parity-removed-early", Planted::ParityRemovedEarly),
 ];
 
@@ -59,7 +61,7 @@ fn run(seed: u64, bug: Option<Planted>) -> Ended {
     let shape = Shape::of(seed);
     let clock = Arc::new(TrueClock(AtomicI64::new(START.0)));
     let store = MemoryStore::new().with_clock(Arc::<TrueClock>::clone(&clock));
-    let capabilities = Capabilities { is_local: shape.store.is_local, is_weak: false };
+    let capabilities = Capabilities { is_local: shape.store.is_local, is_weak: shape.store.is_weak };
     let store = Arc::new(store.with_capabilities(capabilities));
     let mut lab = Lab::new(Arc::<MemoryStore>::clone(&store), shape.is_encrypted, seed ^ 0x5eed);
     lab.environment.clock = Arc::<TrueClock>::clone(&clock);
@@ -69,7 +71,8 @@ fn run(seed: u64, bug: Option<Planted>) -> Ended {
     }
     let mut raw = lab.clone();
     raw.environment.random = Arc::new(SeededRandomness::new(seed ^ 0x5ade));
-    let shadow = Shadow::new(Arc::clone(&store), &raw);
+    let mut shadow = Shadow::new(Arc::clone(&store), &raw);
+    shadow.is_doubled |= shape.store.is_weak;
     let world = Arc::new(World::new(seed, &shape, (store, clock), shadow));
     let company = Cast { world: Arc::clone(&world), seed, lab: &lab, shape: &shape };
     std::thread::scope(|scope| {
@@ -119,17 +122,25 @@ fn come_to_rest(world: &Arc<World>, raw: &Lab) -> Result<(), String> {
 
 fn settle(repository: &Repository) -> Result<(), String> {
     let told = |error: Error| format!("at rest: {error}");
+    let is_weak = repository.config.is_weak_store;
+    let wait = |days: u64| repository.environment.clock.sleep_ms(if is_weak { days * DAY_MS } else { 0 });
+    if is_weak {
+        // Only prune ends sessions there, once they are old enough.
+        wait(6);
+        prune(repository, &PruneOptions::default(), &SilentMonitor).map_err(told)?;
+    }
     unlock(repository, UnlockOptions { force: true }, &SilentMonitor).map_err(told)?;
     let options = RepairOptions { dry_run: false, threads: 1 };
     let report = repair(repository, &options, &SilentMonitor).map_err(told)?;
     if report.is_lossy() {
         return Err(format!("at rest: a repair lost something: {:?} {:?}", report.unrepaired, report.lost));
     }
-    for _ in 0..2 {
+    for days in [8, 67, 0] {
         let report = prune(repository, &PruneOptions::default(), &SilentMonitor).map_err(told)?;
         if let Some(pending) = report.pending {
             return Err(format!("at rest: a prune waits for {:?}", pending.holders));
         }
+        wait(days);
     }
     Ok(())
 }

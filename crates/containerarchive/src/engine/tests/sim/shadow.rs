@@ -28,7 +28,8 @@ pub(super) struct Shadow {
     ever: BTreeSet<PackId>,
     /// Each random beginning of a key, and the object that has it.
     salts: HashMap<[u8; 32], ObjectName>,
-    pub(super) is_forced: bool,
+    /// Two maintenance sessions may be at work at once.
+    pub(super) is_doubled: bool,
     pub(super) acknowledged: u64,
 }
 
@@ -52,7 +53,7 @@ impl Shadow {
             packs: Packs::default(),
             ever: BTreeSet::new(),
             salts: HashMap::new(),
-            is_forced: false,
+            is_doubled: false,
             acknowledged: 0,
         }
     }
@@ -182,7 +183,7 @@ impl Shadow {
                 }
             }
         }
-        if self.is_forced { Ok(()) } else { self.check_parity(&repository) }
+        if self.is_doubled { Ok(()) } else { self.check_parity(&repository) }
     }
 
     /// Every pack that a kept snapshot needs could be lost.

@@ -28,6 +28,8 @@ pub(super) struct Tempo {
     pub(super) fault_gap: u64,
     pub(super) switch_gap: u64,
     pub(super) late_gap: u64,
+    /// Of a weak store: mean number of reads until one is stale.
+    pub(super) stale_gap: u64,
     /// Processes begin after up to half a second times two to the power of up to this.
     pub(super) naps: u64,
 }
@@ -42,13 +44,14 @@ pub(super) struct Taste {
 }
 
 impl Shape {
-    /// The run of a seed: of eight, five are of the mixed kind.
+    /// The run of a seed: of sixteen, ten are of the mixed kind, four close, one forced and one weak.
     pub(super) fn of(seed: u64) -> Self {
         let mut dice = Dice::of(seed, 0);
         let mut shape = Self::mixed(&mut dice);
         match seed % 8 {
             5 | 6 => shape.make_close(&mut dice),
-            7 => shape.make_forced(&mut dice),
+            7 if seed % 16 == 7 => shape.make_forced(&mut dice),
+            7 => shape.make_weak(&mut dice),
             _ => {}
         }
         shape
@@ -56,7 +59,7 @@ impl Shape {
 
     fn mixed(dice: &mut Dice) -> Self {
         let is_local = !dice.one_in(3);
-        let store = StoreKind { is_local, creates: is_local || dice.one_in(2) };
+        let store = StoreKind { is_local, creates: is_local || dice.one_in(2), is_weak: false };
         let is_encrypted = dice.one_in(2);
         Self {
             store,
@@ -68,6 +71,7 @@ impl Shape {
                 fault_gap: 20 + dice.below(400),
                 switch_gap: 1 + dice.below(10),
                 late_gap: 20 << dice.below(8),
+                stale_gap: u64::MAX,
                 naps: 12,
             },
             taste: Taste { pieces: 1 + dice.below(PIECES), forget: 2 + dice.below(7) },
@@ -93,6 +97,22 @@ impl Shape {
         self.faults.pauses = 15 + dice.below(20);
         self.faults.power_losses = 0;
         self.tempo.fault_gap = 20 + dice.below(100);
+        self.taste = Taste { pieces: 1 + dice.below(4), forget: 2 + dice.below(3) };
+    }
+
+    /// A store that may show what is old, with sessions that take days, and prunes on many days.
+    fn make_weak(&mut self, dice: &mut Dice) {
+        self.store = StoreKind { is_local: false, creates: dice.one_in(2), is_weak: true };
+        self.cast = (0..1 + dice.below(3)).map(|_| (Role::Writer, 3 + dice.below(6))).collect();
+        self.cast.extend((0..1 + dice.below(2)).map(|_| (Role::Pruner, 5 + dice.below(9))));
+        if dice.one_in(3) {
+            self.cast.push((Role::Reader, 2));
+        }
+        self.faults.pauses = 20 + dice.below(60);
+        self.faults.power_losses = 0;
+        self.tempo.fault_gap = 16 + dice.below(60);
+        self.tempo.stale_gap = 3 << dice.below(6);
+        self.tempo.naps = 22;
         self.taste = Taste { pieces: 1 + dice.below(4), forget: 2 + dice.below(3) };
     }
 }

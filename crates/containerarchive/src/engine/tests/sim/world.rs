@@ -11,7 +11,11 @@ use super::shapes::{Shape, Tempo};
 use crate::base::{Clock, ObjectName, Timestamp};
 use crate::store::{Durability, MemoryStore, Store, StoreErrorKind};
 
-const MAX_PAUSE_MS: u64 = 30 * 24 * 3600 * 1000;
+pub(super) const DAY_MS: u64 = 24 * 3600 * 1000;
+const MAX_PAUSE_MS: u64 = 30 * DAY_MS;
+/// Weak stores show what was at most so long ago, and no call to them takes longer than a day.
+const MAX_STALE_MS: u64 = 2 * DAY_MS;
+const MAX_WEAK_PAUSE_MS: u64 = DAY_MS - 60_000;
 /// A run that takes more calls does not end.
 const MAX_CALLS: u64 = 400_000;
 const MAX_LOG_LINES: usize = 20_000;
@@ -32,6 +36,8 @@ pub(super) struct StoreKind {
     pub(super) is_local: bool,
     /// A put of what exists fails; else it replaces.
     pub(super) creates: bool,
+    /// Reads and listings may be stale.
+    pub(super) is_weak: bool,
 }
 
 /// How far a call comes that does not return well.
@@ -80,6 +86,17 @@ struct State {
     volatile: BTreeSet<ObjectName>,
     locks: BTreeMap<ObjectName, Process>,
     violation: Option<String>,
+    /// Of weak stores: when each object came, and what happened to which object when.
+    born: BTreeMap<ObjectName, i64>,
+    past: Vec<Change>,
+}
+
+/// A change of a weak store.
+struct Change {
+    at_ms: i64,
+    name: ObjectName,
+    /// What was deleted, and when it had come; `None`: it was put.
+    deleted: Option<(Vec<u8>, i64)>,
 }
 
 /// The true time.
@@ -126,6 +143,8 @@ impl World {
             volatile: BTreeSet::new(),
             locks: BTreeMap::new(),
             violation: None,
+            born: BTreeMap::new(),
+            past: Vec::new(),
             dice,
         };
         Self {
@@ -151,6 +170,7 @@ impl World {
         let mut state = self.state();
         state.faults = Faults { pauses: 0, kills: 0, failures: 0, power_losses: 0 };
         state.tempo.late_gap = u64::MAX;
+        state.tempo.stale_gap = u64::MAX;
     }
 
     /// Waits for the first turn.
@@ -240,7 +260,8 @@ impl World {
         if state.faults.pauses > 0 && state.is_due(heat) {
             state.faults.pauses -= 1;
             let most = state.dice.below(22);
-            let pause = state.dice.below((1000_u64 << most).min(MAX_PAUSE_MS)) as i64;
+            let longest = if self.kind.is_weak { MAX_WEAK_PAUSE_MS } else { MAX_PAUSE_MS };
+            let pause = state.dice.below((1000_u64 << most).min(longest)) as i64;
             state.actors[process.actor].wake_ms = self.clock.now().0 + pause;
             state.note(process, "pauses for", &format!("{pause} ms"));
             state = self.hand_over(state, process.actor);
@@ -348,6 +369,12 @@ impl World {
         if is_there && self.kind.creates {
             return false;
         }
+        if self.kind.is_weak && !is_there {
+            let mut state = self.state();
+            let at_ms = self.clock.now().0;
+            state.born.insert(name.clone(), at_ms);
+            state.past.push(Change { at_ms, name: name.clone(), deleted: None });
+        }
         self.store.remove(name);
         let put = self.store.put(name, bytes, durability);
         let told = self.shadow().on_put(name, bytes);
@@ -358,6 +385,14 @@ impl World {
     }
 
     pub(super) fn delete(&self, name: &ObjectName) -> bool {
+        if self.kind.is_weak
+            && let Ok(bytes) = self.store.get(name, u64::MAX)
+        {
+            let mut state = self.state();
+            let at_ms = self.clock.now().0;
+            let born = state.born.remove(name).unwrap_or(at_ms);
+            state.past.push(Change { at_ms, name: name.clone(), deleted: Some((bytes, born)) });
+        }
         let is_gone = self.store.remove(name);
         self.state().volatile.remove(name);
         if is_gone && let Err(text) = self.shadow().on_delete(name) {
@@ -384,6 +419,28 @@ impl World {
         drop(state);
         self.put(&name, &bytes, Durability::Durable);
         true
+    }
+
+    /// What a read or a listing of a weak store shows this time, if not what is.
+    pub(super) fn stale(&self) -> Option<MemoryStore> {
+        let mut state = self.state();
+        let gap = state.tempo.stale_gap;
+        if !self.kind.is_weak || !state.dice.one_in(gap) {
+            return None;
+        }
+        let most = state.dice.below(19);
+        let age_ms = state.dice.below((1000_u64 << most).min(MAX_STALE_MS)) as i64;
+        let now = self.clock.now().0;
+        let clock = Arc::new(TrueClock(AtomicI64::new(now)));
+        let shown = self.store.fork().with_clock(Arc::<TrueClock>::clone(&clock));
+        for change in state.past.iter().rev().take_while(|change| change.at_ms > now - age_ms) {
+            shown.remove(&change.name);
+            if let Some((bytes, born)) = &change.deleted {
+                clock.0.store(*born, Ordering::Relaxed);
+                drop(shown.put(&change.name, bytes, Durability::Durable));
+            }
+        }
+        Some(shown)
     }
 
     pub(super) fn lock(&self, name: &ObjectName, process: Process) {
