@@ -31,6 +31,10 @@ pub(crate) enum Planted {
     NoSecondLook,
     /// A prune takes a pack back that is retired, although another one may be about to delete it (S2).
     Unretired,
+    /// A commit on a weak store does not look how old its session is (W5).
+    AgeUnchecked,
+    /// A prune on a weak store deletes packs as soon as they are retired (P8).
+    SweptUnripe,
     /// A prune deletes shards before the packs that they protect are gone (P8).
     ParityRemovedEarly,
 }

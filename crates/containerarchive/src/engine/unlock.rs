@@ -1,6 +1,6 @@
 //! Ending sessions by hand. Nothing waits for a dead session, so that this is for tidiness, and for what hangs.
 
-use crate::base::Monitor;
+use crate::base::{Monitor, Problem};
 use crate::error::Error;
 use crate::repo::{Repository, SessionState, SessionView, end_session, list_sessions};
 
@@ -24,7 +24,8 @@ pub struct UnlockReport {
 ///
 /// No snapshot is lost by it. An ingest that is ended while it lives finds that out when it commits, and commits again
 /// under a new session; it fails only if a prune deleted, meanwhile, what it refers to. A restore goes on, and a prune no
-/// longer waits for it. Maintenance goes on beside whatever maintenance is begun next.
+/// longer waits for it. Maintenance goes on beside whatever maintenance is begun next. On a weak store, where it cannot be
+/// seen whether a session is just committing, nothing is ended by force.
 ///
 /// Cost: a listing, and a few small objects for each session.
 ///
@@ -36,6 +37,11 @@ pub fn unlock(
     monitor: &dyn Monitor,
 ) -> Result<UnlockReport, Error> {
     repository.keys.require_admin("ending the sessions of others")?;
+    if options.force && repository.config.is_weak_store {
+        let text = "this storage may show what is old: no session is ended by force; 'prune' ends those that are older than five days";
+        monitor.problem(&Problem::Warning { text: text.to_owned() });
+        return Ok(UnlockReport { ended: Vec::new(), left: list_sessions(repository, monitor)? });
+    }
     let is_due = |session: &SessionView| {
         options.force || matches!(session.state, SessionState::Dead | SessionState::Ended)
     };

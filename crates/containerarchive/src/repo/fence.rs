@@ -2,6 +2,7 @@
 
 use super::objects::delete_if_there;
 use super::session_list::{SessionState, list_sessions};
+use super::weak::is_belated;
 use super::{RepoError, Repository};
 use crate::base::{Monitor, SessionId};
 use crate::format::names;
@@ -29,7 +30,8 @@ pub fn end_session(repository: &Repository, id: SessionId) -> Result<(), RepoErr
     repository.keys.require_admin("ending the sessions of others")?;
     let store = &*repository.store;
     put_stop(repository, StopKind::Fence, id)?;
-    if store.head(&names::manifest(id))?.is_none() {
+    let is_weak = repository.config.is_weak_store;
+    if store.head(&names::manifest(id))?.is_none() || (is_weak && is_belated(repository, id)?) {
         put_stop(repository, StopKind::Void, id)?;
     }
     Ok(delete_if_there(store, &names::session(id))?)

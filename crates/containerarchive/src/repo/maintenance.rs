@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::keyring::DomainKeys;
 use super::session_list::{SessionState, SessionView, list_sessions};
-use super::{RepoError, Repository, Session};
+use super::{RepoError, Repository, Session, least_patience_ms};
 use crate::base::{SessionId, SilentMonitor};
 
 /// Beginning of the operation of each maintenance session.
@@ -74,7 +74,13 @@ impl Maintenance {
 fn other(repository: &Repository, own: SessionId) -> Result<Option<String>, RepoError> {
     let sessions = list_sessions(repository, &SilentMonitor)?;
     let is_live = |state| matches!(state, SessionState::Live | SessionState::Unknown);
-    let others = sessions.into_iter().filter(|session| session.id != own && is_live(session.state));
+    // On a weak store, where no lock tells who is dead, time does: all that prune needs to come as far as to end it.
+    let newest = sessions.iter().map(|session| session.created.0).max().unwrap_or(0);
+    let least_ms = least_patience_ms(repository) as i64;
+    let is_over = |session: &SessionView| least_ms > 0 && newest.saturating_sub(session.created.0) > least_ms;
+    let others = sessions
+        .into_iter()
+        .filter(|session| session.id != own && is_live(session.state) && !is_over(session));
     let is_in_the_way = |session: &SessionView| match &session.info {
         // It could not be read, or is another domain's: it may be maintenance. Dead ones are in nobody's way.
         None => true,

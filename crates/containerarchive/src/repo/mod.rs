@@ -30,6 +30,7 @@ mod settle;
 mod slots;
 mod survey;
 mod verified;
+mod weak;
 
 pub use adopt::adopt_packs;
 pub use compact::compact_segments;
@@ -60,3 +61,4 @@ pub use session_list::{SessionState, SessionView, list_sessions};
 pub use slots::{SlotView, add_slot, list_slots, remove_slot};
 pub use survey::{IndexSurvey, packs_of_segment, survey_index};
 pub use verified::{Coverage, place_of, range_from};
+pub use weak::{RecordAge, is_too_late, least_patience_ms, record_ages};

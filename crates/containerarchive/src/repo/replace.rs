@@ -11,11 +11,15 @@ use crate::store::{Durability, Store, StoreErrorKind};
 /// Puts `bytes` under a name, whatever is there. Whoever calls made sure that the bytes are right.
 ///
 /// The original is copied to quarantine, deleted, the new object written and read again, and the copy deleted. A process
-/// that is killed in between leaves the original in quarantine, and the object missing or whole.
+/// that is killed in between leaves the original in quarantine, and the object missing or whole. If those bytes are there
+/// already, since a read had failed for a moment only, nothing is done: whoever reads them now shall go on.
 ///
 /// # Errors
 /// The store failed, or what was written cannot be read again; then the original is in quarantine.
 pub fn replace(store: &dyn Store, name: &ObjectName, bytes: &[u8]) -> Result<(), RepoError> {
+    if store.get(name, bytes.len() as u64).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
     let set_aside = set_aside(store, name)?;
     store.put(name, bytes, Durability::Durable)?;
     if store.get(name, bytes.len() as u64)? != bytes {

@@ -6,7 +6,9 @@ use super::RepoError;
 use super::objects::{delete_replicated, list_replicated, put_replicated, read_replicated};
 use super::open::Repository;
 use crate::base::limits::MAX_JSON_BYTES;
-use crate::base::{Monitor, ObjectName, PackId, Planted, Problem, RecordId, SessionId, is_planted};
+use crate::base::{
+    Monitor, ObjectName, PackId, Planted, Problem, RecordId, SessionId, Timestamp, is_planted,
+};
 use crate::format::names;
 use crate::format::signed::{Fact, Forget, Retire};
 
@@ -118,6 +120,21 @@ pub(super) fn read_forgotten(
         Ok(())
     })?;
     Ok(snapshots)
+}
+
+/// When each retire record was put, by the store's clock; of a record and its replica the later time.
+pub(super) fn record_times(repository: &Repository) -> Result<BTreeMap<RecordId, Timestamp>, RepoError> {
+    let mut times = BTreeMap::new();
+    let folder = Retire::KIND.folder();
+    for folder in [format!("{}/{folder}", names::REPLICAS), folder] {
+        repository.store.list(&folder, &mut |entry| {
+            if let Some(id) = names::id_of::<RecordId>(&entry.name, "json") {
+                let time = times.entry(id).or_insert(entry.modified);
+                *time = entry.modified.max(*time);
+            }
+        })?;
+    }
+    Ok(times)
 }
 
 /// Calls `each` for every record of a kind: read, or why it cannot be.

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::keyring::DomainKeys;
 use super::objects::{delete_if_there, put_replica};
 use super::retired::Retired;
+use super::weak::came_too_late;
 use super::{Index, RepoError, Repository};
 use crate::base::random::random_array;
-use crate::base::{Monitor, Planted, Problem, SessionId, is_planted};
+use crate::base::{Monitor, Planted, Problem, SessionId, Timestamp, is_planted};
 use crate::format::manifest::{Manifest, SealedManifest};
 use crate::format::names;
 use crate::format::prefix::{Class, ObjectKind};
@@ -21,6 +22,8 @@ pub struct Session {
     pub id: SessionId,
     /// A put of its manifest failed and may still arrive.
     may_appear: AtomicBool,
+    /// Before its object was put, by the own clock.
+    registered: Timestamp,
     _held: Box<dyn Held>,
 }
 
@@ -28,7 +31,8 @@ pub struct Session {
 pub enum Committed {
     /// The snapshot exists, and nobody can undo that.
     Acknowledged,
-    /// An admin's maintenance took this session for dead; its manifest was withdrawn.
+    /// An admin's maintenance took this session for dead, or may do so because it is too old for a weak store; its manifest
+    /// was withdrawn.
     Fenced,
 }
 
@@ -68,7 +72,7 @@ impl Session {
         let secrets = domain.session_secrets(&prefix)?;
         let bytes = info.seal(&prefix, &secrets).map_err(|source| RepoError::format(&name, source))?;
         let held = repository.store.put_held(&name, &bytes)?;
-        Ok(Self { id, may_appear: AtomicBool::new(false), _held: held })
+        Ok(Self { id, may_appear: AtomicBool::new(false), registered: info.started, _held: held })
     }
 
     /// Registers a session and reads, in this order, what it must not use and what it may use (W1).
@@ -197,18 +201,24 @@ impl Session {
                 return Ok(false);
             }
             let is_registered = store.head(&names::session(self.id))?.is_some();
+            let is_weak = repository.config.is_weak_store && !is_planted(Planted::AgeUnchecked);
+            if is_weak && came_too_late(repository, self.id, self.registered)? {
+                return Ok(false);
+            }
             Ok(is_registered || is_planted(Planted::LockUnchecked))
         };
         match counts() {
             Ok(true) => {}
             Ok(false) => {
-                delete_if_there(store, &name)?;
+                delete_if_there(store, &name).inspect_err(|_| self.expect_late_put(store))?;
                 // A repair may have taken it for a snapshot whose replica was lost.
                 delete_if_there(store, &names::replica(&name))?;
                 return Ok(Committed::Fenced);
             }
             Err(error) => {
-                let _ = delete_if_there(store, &name);
+                if delete_if_there(store, &name).is_err() {
+                    self.expect_late_put(store);
+                }
                 return Err(error);
             }
         }
@@ -221,7 +231,7 @@ impl Session {
         Ok(Committed::Acknowledged)
     }
 
-    /// A put that failed may arrive at a remote store long after that.
+    /// A put that failed may arrive at a remote store long after that; a manifest that could not be withdrawn is there.
     fn expect_late_put(&self, store: &dyn Store) {
         if !store.capabilities().is_local {
             self.may_appear.store(true, Ordering::Relaxed);

@@ -19,7 +19,7 @@ pub enum SessionState {
     Dead,
     /// Its snapshot exists; only the session's object stayed behind.
     Ended,
-    /// The store has no locks to ask for.
+    /// The store has no locks to ask for, or may show old ones.
     Unknown,
 }
 
@@ -67,7 +67,9 @@ pub fn list_sessions(repository: &Repository, monitor: &dyn Monitor) -> Result<V
     })?;
     let mut sessions = Vec::with_capacity(listed.len());
     for (id, created) in listed {
-        let state = match store.is_held(&names::session(id)) {
+        let held =
+            if repository.config.is_weak_store { Ok(None) } else { store.is_held(&names::session(id)) };
+        let state = match held {
             Ok(None) => SessionState::Unknown,
             Ok(Some(true)) => SessionState::Live,
             // Asked after the lock was found free: a session that commits holds its lock until the manifest is there.

@@ -7,6 +7,7 @@ use super::copy::Copier;
 use super::drain::{StoreTime, drain};
 use super::mark::Marker;
 use super::plan::{Means, Plan, block};
+use super::ripe::{Ripeness, set_aside};
 use super::{Pending, PruneOptions, PruneReport};
 use crate::base::random::random_array;
 use crate::base::{
@@ -18,7 +19,7 @@ use crate::format::names;
 use crate::host::counted;
 use crate::repo::{
     Groups, IndexSurvey, RepoError, Repository, SessionView, Thinned, compact_segments, delete_shards,
-    list_sessions, load_manifests, thin_group,
+    is_too_late, list_sessions, load_manifests, thin_group,
 };
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -50,19 +51,24 @@ impl Apply<'_> {
     /// As [`super::prune`].
     pub(super) fn run(&self, plan: &mut Plan, report: &mut PruneReport) -> Result<Round, Error> {
         let early = is_planted(Planted::LocksListedEarly).then(|| self.sessions()).transpose()?;
+        let is_weak = self.repository.config.is_weak_store;
+        let ripeness = is_weak.then(|| set_aside(self.repository, self.time, plan)).transpose()?;
         // P4. Parity first: what cannot go for its sake need not be copied.
         let spent = self.thin(plan)?;
         report.note_plan(plan);
         self.copier().copy(&plan.copied, &plan.census)?;
         let mut records: Vec<RecordId> = plan.records.keys().copied().collect();
+        // P5
+        let retired = self.retired_now(plan, ripeness.as_ref());
+        if !retired.is_empty() {
+            let own = random_array(&*self.repository.environment.random).map_err(RepoError::from)?;
+            self.repository.retire_packs(RecordId(own), retired)?;
+            records.push(RecordId(own));
+        }
+        if let Some(ripeness) = &ripeness {
+            report.delayed_bytes = plan.bytes_of(&ripeness.waiting);
+        }
         if !plan.leaving.is_empty() {
-            // P5. What records name already is masked already.
-            let masked: HashSet<PackId> = plan.records.values().flatten().copied().collect();
-            if plan.leaving.iter().any(|pack| !masked.contains(pack)) {
-                let own = random_array(&*self.repository.environment.random).map_err(RepoError::from)?;
-                self.repository.retire_packs(RecordId(own), plan.leaving.iter().copied().collect())?;
-                records.push(RecordId(own));
-            }
             if !self.repository.retire_record_ids()?.iter().all(|id| records.contains(id)) {
                 return Ok(Round::Again);
             }
@@ -80,8 +86,21 @@ impl Apply<'_> {
                 self.look_again(plan)?;
             }
         }
+        if let Some(ripeness) = ripeness {
+            records.retain(|id| ripeness.spent.contains(id));
+        }
         self.sweep(plan, &spent, &records, report)?;
         Ok(Round::Done)
+    }
+
+    /// The packs that a new record must name; what records name already is masked already.
+    fn retired_now(&self, plan: &Plan, ripeness: Option<&Ripeness>) -> Vec<PackId> {
+        if let Some(ripeness) = ripeness {
+            return ripeness.unnamed.iter().copied().collect();
+        }
+        let masked: HashSet<PackId> = plan.records.values().flatten().copied().collect();
+        let is_new = plan.leaving.iter().any(|pack| !masked.contains(pack));
+        if is_new { plan.leaving.iter().copied().collect() } else { Vec::new() }
     }
 
     fn copier(&self) -> Copier<'_> {
@@ -223,6 +242,11 @@ impl Apply<'_> {
         let mut left = BTreeSet::new();
         for (number, pack) in plan.leaving.iter().enumerate() {
             self.check_cancelled()?;
+            if is_too_late(repository, self.time.at) {
+                let text = "this prune has run for days: the next one deletes the rest".to_owned();
+                self.monitor.problem(&Problem::Warning { text });
+                return Ok(());
+            }
             self.monitor.progress(&Progress {
                 subject: "packs to delete".to_owned(),
                 done_bytes: number as u64,

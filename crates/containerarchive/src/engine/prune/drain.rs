@@ -6,7 +6,9 @@ use super::PruneOptions;
 use crate::base::{Monitor, Progress, SessionId, SilentMonitor, Timestamp};
 use crate::error::Error;
 use crate::host::counted;
-use crate::repo::{RepoError, Repository, SessionState, SessionView, end_session, list_sessions};
+use crate::repo::{
+    RepoError, Repository, SessionState, SessionView, end_session, least_patience_ms, list_sessions,
+};
 
 /// Between two looks, in milliseconds: at first the least, then an eighth of the time waited so far, up to the most.
 const POLL_MS: (u64, u64) = (20, 15_000);
@@ -14,8 +16,9 @@ const POLL_MS: (u64, u64) = (20, 15_000);
 /// Time by the store's clock, once an object's time was seen.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StoreTime {
-    seen: Timestamp,
-    at: Timestamp,
+    /// By the store's clock, and by the own one, when this session had just begun.
+    pub(super) seen: Timestamp,
+    pub(super) at: Timestamp,
 }
 
 impl StoreTime {
@@ -33,10 +36,17 @@ impl StoreTime {
 
 /// Whether a session may be ended (S3): locally its lock is free; where there are no locks its object is older than the
 /// patience. It is then fenced, so that a mistake costs time and no snapshot.
-pub(super) fn is_dead(session: &SessionView, now: Timestamp, patience_ms: u64) -> bool {
+pub(super) fn is_dead(
+    repository: &Repository,
+    session: &SessionView,
+    now: Timestamp,
+    patience_ms: u64,
+) -> bool {
     match session.state {
         SessionState::Dead => true,
-        SessionState::Unknown => now.0.saturating_sub(session.created.0) > patience_ms as i64,
+        SessionState::Unknown => {
+            now.0.saturating_sub(session.created.0) > patience_ms.max(least_patience_ms(repository)) as i64
+        }
         SessionState::Live | SessionState::Ended => false,
     }
 }
@@ -60,7 +70,7 @@ pub(super) fn drain(
         open.retain(|session| session.state != SessionState::Ended);
         let now = time.now(repository);
         let (dead, alive): (Vec<_>, Vec<_>) =
-            open.into_iter().partition(|session| is_dead(session, now, options.patience_ms));
+            open.into_iter().partition(|session| is_dead(repository, session, now, options.patience_ms));
         for session in dead {
             end_session(repository, session.id)?;
         }
@@ -100,5 +110,10 @@ fn is_reader(session: &SessionView) -> bool {
 pub(super) fn store_time(repository: &Repository, own: SessionId) -> Result<StoreTime, RepoError> {
     let sessions = list_sessions(repository, &SilentMonitor)?;
     let seen = sessions.iter().find(|session| session.id == own).map(|session| session.created);
+    if repository.config.is_weak_store {
+        // No later than it is, whatever is not shown yet.
+        let newest = sessions.iter().map(|session| session.created).max();
+        return Ok(StoreTime::new(repository, seen.or(newest).unwrap_or(Timestamp(0))));
+    }
     Ok(StoreTime::new(repository, seen.unwrap_or_else(|| repository.environment.clock.now())))
 }

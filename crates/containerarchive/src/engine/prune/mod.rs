@@ -11,6 +11,7 @@ mod drain;
 mod mark;
 mod plan;
 mod report;
+mod ripe;
 
 use std::collections::HashSet;
 
@@ -177,7 +178,7 @@ fn end_dead(
 ) -> Result<(), Error> {
     end_dead_sessions(repository, monitor)?;
     for session in list_sessions(repository, monitor)? {
-        if session.id != own && is_dead(&session, time.now(repository), options.patience_ms) {
+        if session.id != own && is_dead(repository, &session, time.now(repository), options.patience_ms) {
             end_session(repository, session.id)?;
         }
     }

@@ -56,11 +56,17 @@ impl Plan {
         self.copied.values().flatten()
     }
 
+    /// Bytes of these packs.
+    pub(super) fn bytes_of(&self, packs: &BTreeSet<PackId>) -> u64 {
+        packs.iter().filter_map(|pack| self.census.usage_of(pack)).map(|usage| usage.len).sum()
+    }
+
     /// Bytes of the packs that go, less what of them is copied.
     pub(super) fn freed_bytes(&self) -> u64 {
         let usage = |pack: &PackId| self.census.usage_of(pack);
-        let lens: u64 = self.leaving.iter().filter_map(usage).map(|usage| usage.len).sum();
-        let live: u64 = self.copied_packs().filter_map(usage).map(|usage| usage.live).sum();
+        let lens = self.bytes_of(&self.leaving);
+        let leaves = |pack: &&PackId| self.leaving.contains(pack);
+        let live: u64 = self.copied_packs().filter(leaves).filter_map(usage).map(|usage| usage.live).sum();
         lens.saturating_sub(live)
     }
 

@@ -35,6 +35,8 @@ pub struct PruneReport {
     pub freed_bytes: u64,
     /// Bytes of shards that were deleted because their packs were; new ones may have taken their place.
     pub deleted_parity_bytes: u64,
+    /// Bytes of packs that are retired and stay some days longer, since this storage may show what is old.
+    pub delayed_bytes: u64,
     /// What is left to the next run because somebody is still at work; nothing of it was deleted.
     pub pending: Option<Pending>,
 }
@@ -51,6 +53,7 @@ impl PruneReport {
             removed_packs: 0,
             freed_bytes: 0,
             deleted_parity_bytes: 0,
+            delayed_bytes: 0,
             pending: None,
         }
     }

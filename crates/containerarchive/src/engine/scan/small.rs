@@ -231,7 +231,13 @@ fn look_at(site: &Site<'_>, id: SmallId, name: &ObjectName) -> Result<(State, [u
 }
 
 fn read(site: &Site<'_>, id: SmallId, name: &ObjectName) -> Result<Result<Vec<u8>, State>, RepoError> {
-    match site.parity.store.get(name, id.max_bytes() as u64) {
+    let get = || site.parity.store.get(name, id.max_bytes() as u64);
+    // A read that fails for a moment must not cost a void, which has no copy; a bad sector fails again.
+    let read = match get() {
+        Err(error) if error.kind == StoreErrorKind::Failed => get(),
+        other => other,
+    };
+    match read {
         Ok(bytes) => Ok(Ok(bytes)),
         Err(error) if error.kind == StoreErrorKind::NotFound => Ok(Err(State::Missing)),
         Err(error) if error.kind == StoreErrorKind::TooLarge => {

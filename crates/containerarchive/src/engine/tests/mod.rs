@@ -28,3 +28,4 @@ mod stops;
 mod support;
 mod unneeded;
 mod verify;
+mod weak;

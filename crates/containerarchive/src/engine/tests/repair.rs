@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::format::names;
 use crate::format::parity_level::Parity;
 use crate::repo::{Locked, RepoError, end_session};
-use crate::store::{MemoryStore, Store};
+use crate::store::{MemoryStore, ObservedStore, Store, StoreError, StoreErrorKind, StoreOperation};
 
 const APPLY: RepairOptions = RepairOptions { dry_run: false, threads: 1 };
 const PLAN: RepairOptions = RepairOptions { dry_run: true, threads: 1 };
@@ -216,5 +216,30 @@ fn more_losses_than_shards_are_reported_by_item_and_bytes_and_hurt_nothing_else(
         let again = run(&lab, APPLY).unwrap();
         assert_eq!(again.lost, report.lost);
         assert!(again.steps.is_empty(), "{again:?}");
+    }
+}
+
+#[test]
+fn what_could_not_be_read_for_a_moment_is_never_away() {
+    let Subject { lab, store, .. } = subject(false);
+    end_session(&lab.open().unwrap(), SessionId([5; 16])).unwrap();
+    let mut chosen = store.names();
+    chosen.retain(|name| [".pack", ".fence", ".void"].iter().any(|end| name.as_str().ends_with(end)));
+    assert!(chosen.len() > 4);
+    for object in chosen {
+        let before = store.names();
+        let observed = Arc::new(ObservedStore::new(Arc::<MemoryStore>::clone(&store)));
+        let (name, failed) = (object.clone(), std::sync::atomic::AtomicBool::new(false));
+        observed.set_before(move |call| {
+            assert!(call.operation != StoreOperation::Delete || call.name != name.as_str());
+            let is_first = matches!(call.operation, StoreOperation::Get | StoreOperation::GetRange)
+                && call.name == name.as_str()
+                && !failed.swap(true, std::sync::atomic::Ordering::Relaxed);
+            let error = || StoreError::new(StoreErrorKind::Failed, call.operation, &call.name, "a test");
+            if is_first { Err(error()) } else { Ok(()) }
+        });
+        let lab = lab.on(Arc::<ObservedStore>::clone(&observed));
+        repair(&lab.open().unwrap(), &APPLY, &SilentMonitor).unwrap();
+        assert_eq!(store.names(), before, "{object}");
     }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::dice::Dice;
+use super::shapes::Shape;
 use super::store::{ProcessClock, ProcessStore};
 use super::world::{Process, World};
 use crate::base::testing::SeededRandomness;
-use crate::base::{SessionId, SilentMonitor};
-use crate::engine::tests::support::{Lab, item, noise};
+use crate::base::{NoPins, SessionId, SilentMonitor};
+use crate::engine::tests::support::{ADMIN, Lab, item, noise};
 use crate::engine::{
     IngestOptions, PruneOptions, RepairOptions, UnlockOptions, VerifyLevel, VerifyOptions, ingest, prune,
     repair, unlock, verify,
@@ -25,10 +26,16 @@ pub(super) enum Role {
     Unlocker,
 }
 
+/// The key of writers of a second domain.
+pub(super) const OTHER_DOMAIN: [u8; 32] = [9; 32];
+/// The longest wait of a prune for others, in milliseconds.
+const MAX_DRAIN_MS: u64 = 600_000;
+
 pub(super) struct Cast<'a> {
     pub(super) world: Arc<World>,
     pub(super) seed: u64,
     pub(super) lab: &'a Lab,
+    pub(super) shape: &'a Shape,
 }
 
 /// One process.
@@ -37,27 +44,7 @@ struct Scene<'a> {
     process: Process,
     lab: Lab,
     dice: Dice,
-    taste: Taste,
     number: u64,
-}
-
-/// Most pieces that contents share.
-const PIECES: u64 = 9;
-
-/// What contents of a run are like.
-#[derive(Clone, Copy)]
-struct Taste {
-    /// The fewer pieces, the more is stored twice at once.
-    pieces: u64,
-    /// One in so many snapshots is forgotten by each prune.
-    forget: u64,
-}
-
-impl Taste {
-    fn of(seed: u64) -> Self {
-        let mut dice = Dice::of(seed, 2);
-        Self { pieces: 1 + dice.below(PIECES), forget: 2 + dice.below(7) }
-    }
 }
 
 impl Cast<'_> {
@@ -77,16 +64,9 @@ impl Cast<'_> {
             let mut lab = self.lab.on(store);
             lab.environment.clock = Arc::new(ProcessClock { world: world(), process, skew_ms });
             lab.environment.random = Arc::new(SeededRandomness::new(number));
-            let most = dice.below(12);
+            let most = dice.below(self.shape.tempo.naps);
             self.world.sleep(process, dice.below(500 << most) as i64);
-            let mut scene = Scene {
-                cast: self,
-                process,
-                lab,
-                dice: Dice::of(number, 3),
-                taste: Taste::of(self.seed),
-                number,
-            };
+            let mut scene = Scene { cast: self, process, lab, dice: Dice::of(number, 3), number };
             let result = match role {
                 Role::Writer => scene.write(),
                 Role::Reader => scene.read(),
@@ -108,17 +88,19 @@ impl Scene<'_> {
     fn is_expected(&self, error: &Error) -> bool {
         match error {
             Error::Repo(RepoError::Fenced { .. } | RepoError::Held { .. }) => true,
-            // Sessions that were ended by force are waited for no more.
-            _ => self.cast.world.shadow().is_forced,
+            // Sessions that were ended by force are waited for no more; and what is stale may look like damage.
+            _ => self.cast.world.kind.is_weak || self.cast.world.shadow().is_doubled,
         }
     }
 
     fn write(&mut self) -> Result<(), Error> {
-        let repository = self.lab.open()?;
+        let is_other = self.cast.shape.has_domains && self.process.actor % 2 == 1;
+        let key = if is_other { OTHER_DOMAIN } else { ADMIN };
+        let repository = self.lab.open_with(key, &NoPins, &SilentMonitor)?;
         for part in 0..1 + self.dice.below(2) {
             let mut content = Vec::new();
             for _ in 0..1 + self.dice.below(4) {
-                let piece = self.dice.below(self.taste.pieces);
+                let piece = self.dice.below(self.cast.shape.taste.pieces);
                 content.extend(noise(piece, 3000 + 1500 * piece as usize));
             }
             if self.dice.one_in(3) {
@@ -186,7 +168,12 @@ impl Scene<'_> {
         if !chosen.is_empty() {
             forget_snapshots(&repository, &chosen, &SilentMonitor)?;
         }
-        let report = prune(&repository, &PruneOptions::default(), &SilentMonitor)?;
+        let options = PruneOptions {
+            drain_ms: Some(MAX_DRAIN_MS >> (3 * self.dice.below(5))),
+            max_unused: if self.dice.one_in(2) { 0.0 } else { 0.05 },
+            ..PruneOptions::default()
+        };
+        let report = prune(&repository, &options, &SilentMonitor)?;
         if report.pending.is_none() {
             self.check();
         }
@@ -195,7 +182,8 @@ impl Scene<'_> {
 
     /// Chooses snapshots to forget; they may vanish from now on.
     fn shall_go(&mut self, id: &SessionId) -> bool {
-        let is_chosen = self.dice.one_in(self.taste.forget) && self.cast.world.is_alive(self.process);
+        let is_chosen =
+            self.dice.one_in(self.cast.shape.taste.forget) && self.cast.world.is_alive(self.process);
         if is_chosen {
             self.cast.world.shadow().will_forget(*id);
         }
@@ -210,7 +198,7 @@ impl Scene<'_> {
                 sample_ppm: None,
                 max_age_ms: None,
                 threads: 1,
-                pins: &crate::base::NoPins,
+                pins: &NoPins,
             };
             verify(&repository, &options, &SilentMonitor)?;
             return Ok(());
@@ -223,7 +211,7 @@ impl Scene<'_> {
     fn unlock(&mut self) -> Result<(), Error> {
         let repository = self.lab.open()?;
         let force = self.dice.one_in(2);
-        self.cast.world.shadow().is_forced |= force;
+        self.cast.world.shadow().is_doubled |= force;
         unlock(&repository, UnlockOptions { force }, &SilentMonitor)?;
         Ok(())
     }

@@ -9,8 +9,8 @@ use crate::format::names;
 use crate::repo::{DomainKeys, PackReader, PackView, RecipeReader, RepoError, Repository};
 use crate::store::StoreErrorKind;
 
-pub(super) fn domain(repository: &Repository) -> Result<Arc<DomainKeys>, RepoError> {
-    let keys = repository.keys.domain(repository.keys.own_domain())?;
+fn keys_of(repository: &Repository, view: &PackView) -> Result<Arc<DomainKeys>, RepoError> {
+    let keys = repository.keys.domain(view.header.prefix.domain)?;
     keys.ok_or(RepoError::NeedsAdmin { what: "reading packs" })
 }
 
@@ -67,7 +67,7 @@ impl Packs {
                 Err(error) => return Err(error.into()),
             }
             let mut plain = Vec::new();
-            PackReader::new(domain(repository)?).open(view, slot, &record, &mut stored, &mut plain)?;
+            PackReader::new(keys_of(repository, view)?).open(view, slot, &record, &mut stored, &mut plain)?;
             return Ok(plain);
         }
         Err(RepoError::LostChunk { chunk: id, why })

@@ -4,6 +4,7 @@ mod actors;
 mod chunks;
 mod dice;
 mod shadow;
+mod shapes;
 mod store;
 mod world;
 
@@ -11,10 +12,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use self::actors::{Cast, Role};
-use self::dice::Dice;
+use self::actors::{Cast, OTHER_DOMAIN};
 use self::shadow::Shadow;
-use self::world::{Faults, StoreKind, TrueClock, World};
+use self::shapes::Shape;
+use self::world::{DAY_MS, TrueClock, World};
 use super::support::{Lab, START};
 use crate::base::planted::plant;
 use crate::base::testing::SeededRandomness;
@@ -25,7 +26,7 @@ use crate::repo::Repository;
 use crate::store::{Capabilities, MemoryStore};
 
 /// Names of bugs, for whoever asks for one.
-const BUGS: [(&str, Planted); 14] = [
+const BUGS: [(&str, Planted); 16] = [
     ("fence-unchecked", Planted::FenceUnchecked),
     ("lock-unchecked", Planted::LockUnchecked),
     ("void-ignored", Planted::VoidIgnored),
@@ -39,6 +40,8 @@ const BUGS: [(&str, Planted); 14] = [
     ("swept-before-drain", Planted::SweptBeforeDrain),
     ("no-second-look", Planted::NoSecondLook),
     ("unretired", Planted::Unretired),
+    ("age-unchecked", Planted::AgeUnchecked),
+    ("swept-unripe", Planted::SweptUnripe),
     ("parity-removed-early", Planted::ParityRemovedEarly),
 ];
 
@@ -52,69 +55,28 @@ struct Ended {
     log: Vec<String>,
 }
 
-/// Who plays in a run.
-fn draw_cast(dice: &mut Dice) -> Vec<(Role, u64)> {
-    let mut cast = Vec::new();
-    if dice.one_in(5) {
-        // Pruners that are taken for dead while they sleep.
-        let roles = [Role::Writer, Role::Writer, Role::Writer, Role::Pruner, Role::Pruner, Role::Unlocker];
-        return roles.map(|role| (role, 2 + dice.below(5))).into();
-    }
-    let writers = if dice.one_in(4) { 3 + dice.below(6) } else { 1 + dice.below(3) };
-    for _ in 0..writers {
-        cast.push((Role::Writer, 1 + dice.below(3)));
-    }
-    for _ in 0..dice.below(2) {
-        cast.push((Role::Reader, 1 + dice.below(3)));
-    }
-    // Only where sessions are ended by force two pruners are at work at once.
-    let has_unlocker = dice.one_in(3);
-    if has_unlocker {
-        cast.push((Role::Unlocker, 1 + dice.below(6)));
-    }
-    for _ in 0..if has_unlocker { 2 } else { 1 + dice.below(2) } {
-        cast.push((Role::Pruner, 1 + dice.below(4)));
-    }
-    if dice.one_in(3) {
-        cast.push((Role::Repairer, 1 + dice.below(2)));
-    }
-    cast
-}
-
-fn draw_faults(dice: &mut Dice, is_local: bool) -> Faults {
-    if dice.one_in(6) {
-        return Faults { pauses: 0, kills: 0, failures: 0, power_losses: 0 };
-    }
-    let mut some = |most| if dice.one_in(3) { 0 } else { dice.below(most) };
-    Faults {
-        pauses: some(30),
-        kills: some(5),
-        failures: some(6),
-        power_losses: if is_local { some(4) } else { 0 },
-    }
-}
-
 /// One run, from nothing to rest.
 fn run(seed: u64, bug: Option<Planted>) -> Ended {
     plant(bug);
-    let mut dice = Dice::of(seed, 0);
-    let is_local = !dice.one_in(3);
-    let kind = StoreKind { is_local, creates: is_local || dice.one_in(2) };
+    let shape = Shape::of(seed);
     let clock = Arc::new(TrueClock(AtomicI64::new(START.0)));
     let store = MemoryStore::new().with_clock(Arc::<TrueClock>::clone(&clock));
-    let store = Arc::new(store.with_capabilities(Capabilities { is_local, is_weak: false }));
-    let mut lab = Lab::new(Arc::<MemoryStore>::clone(&store), dice.one_in(2), seed ^ 0x5eed);
+    let capabilities = Capabilities { is_local: shape.store.is_local, is_weak: shape.store.is_weak };
+    let store = Arc::new(store.with_capabilities(capabilities));
+    let mut lab = Lab::new(Arc::<MemoryStore>::clone(&store), shape.is_encrypted, seed ^ 0x5eed);
     lab.environment.clock = Arc::<TrueClock>::clone(&clock);
     lab.create().unwrap();
+    if shape.has_domains {
+        lab.add_writer(OTHER_DOMAIN, Some("other"));
+    }
     let mut raw = lab.clone();
     raw.environment.random = Arc::new(SeededRandomness::new(seed ^ 0x5ade));
-    let cast = draw_cast(&mut dice);
-    let faults = draw_faults(&mut dice, is_local);
-    let shadow = Shadow::new(Arc::clone(&store), &raw);
-    let world = Arc::new(World::new(seed, cast.len(), faults, (store, kind, clock), shadow));
-    let company = Cast { world: Arc::clone(&world), seed, lab: &lab };
+    let mut shadow = Shadow::new(Arc::clone(&store), &raw);
+    shadow.is_doubled |= shape.store.is_weak;
+    let world = Arc::new(World::new(seed, &shape, (store, clock), shadow));
+    let company = Cast { world: Arc::clone(&world), seed, lab: &lab, shape: &shape };
     std::thread::scope(|scope| {
-        for (actor, (role, rounds)) in cast.iter().copied().enumerate() {
+        for (actor, (role, rounds)) in shape.cast.iter().copied().enumerate() {
             let (company, world) = (&company, &world);
             scope.spawn(move || {
                 plant(bug);
@@ -160,17 +122,25 @@ fn come_to_rest(world: &Arc<World>, raw: &Lab) -> Result<(), String> {
 
 fn settle(repository: &Repository) -> Result<(), String> {
     let told = |error: Error| format!("at rest: {error}");
+    let is_weak = repository.config.is_weak_store;
+    let wait = |days: u64| repository.environment.clock.sleep_ms(if is_weak { days * DAY_MS } else { 0 });
+    if is_weak {
+        // Only prune ends sessions there, once they are old enough.
+        wait(6);
+        prune(repository, &PruneOptions::default(), &SilentMonitor).map_err(told)?;
+    }
     unlock(repository, UnlockOptions { force: true }, &SilentMonitor).map_err(told)?;
     let options = RepairOptions { dry_run: false, threads: 1 };
     let report = repair(repository, &options, &SilentMonitor).map_err(told)?;
     if report.is_lossy() {
         return Err(format!("at rest: a repair lost something: {:?} {:?}", report.unrepaired, report.lost));
     }
-    for _ in 0..2 {
+    for days in [8, 67, 0] {
         let report = prune(repository, &PruneOptions::default(), &SilentMonitor).map_err(told)?;
         if let Some(pending) = report.pending {
             return Err(format!("at rest: a prune waits for {:?}", pending.holders));
         }
+        wait(days);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::chunks::{Packs, chunks_of, domain};
+use super::chunks::{Packs, chunks_of};
 use crate::base::{ChunkId, NoPins, ObjectName, PackId, SegmentId, SessionId, SilentMonitor};
 use crate::crypto::blake3_256;
 use crate::engine::tests::support::Lab;
@@ -28,7 +28,8 @@ pub(super) struct Shadow {
     ever: BTreeSet<PackId>,
     /// Each random beginning of a key, and the object that has it.
     salts: HashMap<[u8; 32], ObjectName>,
-    pub(super) is_forced: bool,
+    /// Two maintenance sessions may be at work at once.
+    pub(super) is_doubled: bool,
     pub(super) acknowledged: u64,
 }
 
@@ -52,7 +53,7 @@ impl Shadow {
             packs: Packs::default(),
             ever: BTreeSet::new(),
             salts: HashMap::new(),
-            is_forced: false,
+            is_doubled: false,
             acknowledged: 0,
         }
     }
@@ -77,7 +78,7 @@ impl Shadow {
 
     pub(super) fn on_put(&mut self, name: &ObjectName, bytes: &[u8]) -> Checked {
         if let Some(id) = names::pack_id_of(name, "pack") {
-            let view = domain(&self.repository).and_then(|keys| self.repository.view_pack(id, &keys));
+            let view = self.repository.view_pack_of_any_domain(id);
             self.packs.add(Arc::new(view.map_err(told)?));
             self.ever.insert(id);
         }
@@ -182,7 +183,7 @@ impl Shadow {
                 }
             }
         }
-        if self.is_forced { Ok(()) } else { self.check_parity(&repository) }
+        if self.is_doubled { Ok(()) } else { self.check_parity(&repository) }
     }
 
     /// Every pack that a kept snapshot needs could be lost.

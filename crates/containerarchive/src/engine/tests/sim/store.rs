@@ -57,7 +57,10 @@ impl ProcessStore {
         answer: impl FnOnce(&dyn Store) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         match self.world.call(self.process, word, name) {
-            Fate::Goes => answer(&*self.world.store),
+            Fate::Goes => match self.world.stale() {
+                Some(shown) => answer(&shown),
+                None => answer(&*self.world.store),
+            },
             Fate::Dead => Err(error(StoreErrorKind::Failed, operation, name)),
             Fate::Fails(kind, _) => Err(error(kind, operation, name)),
         }
@@ -93,7 +96,7 @@ impl Store for ProcessStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { is_local: self.world.kind.is_local, is_weak: false }
+        Capabilities { is_local: self.world.kind.is_local, is_weak: self.world.kind.is_weak }
     }
 
     fn create(&self, folders: &[&str]) -> Result<(), StoreError> {

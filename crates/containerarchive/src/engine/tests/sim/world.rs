@@ -7,10 +7,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::dice::Dice;
 use super::shadow::Shadow;
+use super::shapes::{Shape, Tempo};
 use crate::base::{Clock, ObjectName, Timestamp};
 use crate::store::{Durability, MemoryStore, Store, StoreErrorKind};
 
-const MAX_PAUSE_MS: u64 = 30 * 24 * 3600 * 1000;
+pub(super) const DAY_MS: u64 = 24 * 3600 * 1000;
+const MAX_PAUSE_MS: u64 = 30 * DAY_MS;
+/// Weak stores show what was at most so long ago, and no call to them takes longer than a day.
+const MAX_STALE_MS: u64 = 2 * DAY_MS;
+const MAX_WEAK_PAUSE_MS: u64 = DAY_MS - 60_000;
 /// A run that takes more calls does not end.
 const MAX_CALLS: u64 = 400_000;
 const MAX_LOG_LINES: usize = 20_000;
@@ -31,6 +36,8 @@ pub(super) struct StoreKind {
     pub(super) is_local: bool,
     /// A put of what exists fails; else it replaces.
     pub(super) creates: bool,
+    /// Reads and listings may be stale.
+    pub(super) is_weak: bool,
 }
 
 /// How far a call comes that does not return well.
@@ -71,10 +78,7 @@ struct State {
     running: usize,
     actors: Vec<Actor>,
     faults: Faults,
-    /// Mean number of calls between two faults, and between two switches.
-    fault_gap: u64,
-    switch_gap: u64,
-    late_gap: u64,
+    tempo: Tempo,
     calls: u64,
     trace: blake3::Hasher,
     log: VecDeque<String>,
@@ -82,6 +86,17 @@ struct State {
     volatile: BTreeSet<ObjectName>,
     locks: BTreeMap<ObjectName, Process>,
     violation: Option<String>,
+    /// Of weak stores: when each object came, and what happened to which object when.
+    born: BTreeMap<ObjectName, i64>,
+    past: Vec<Change>,
+}
+
+/// A change of a weak store.
+struct Change {
+    at_ms: i64,
+    name: ObjectName,
+    /// What was deleted, and when it had come; `None`: it was put.
+    deleted: Option<(Vec<u8>, i64)>,
 }
 
 /// The true time.
@@ -109,20 +124,18 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(
         seed: u64,
-        actors: usize,
-        faults: Faults,
-        (store, kind, clock): (Arc<MemoryStore>, StoreKind, Arc<TrueClock>),
+        shape: &Shape,
+        (store, clock): (Arc<MemoryStore>, Arc<TrueClock>),
         shadow: Shadow,
     ) -> Self {
         let mut dice = Dice::of(seed, 1);
+        let actors = shape.cast.len();
         let actor = |_| Actor { incarnation: 0, wake_ms: 0, is_done: false, failures: 0 };
         let state = State {
             running: dice.below(actors as u64) as usize,
             actors: (0..actors).map(actor).collect(),
-            faults,
-            fault_gap: 20 + dice.below(400),
-            switch_gap: 1 + dice.below(10),
-            late_gap: 20 << dice.below(8),
+            faults: shape.faults,
+            tempo: shape.tempo,
             calls: 0,
             trace: blake3::Hasher::new(),
             log: VecDeque::new(),
@@ -130,11 +143,13 @@ impl World {
             volatile: BTreeSet::new(),
             locks: BTreeMap::new(),
             violation: None,
+            born: BTreeMap::new(),
+            past: Vec::new(),
             dice,
         };
         Self {
             store,
-            kind,
+            kind: shape.store,
             clock,
             shadow: Mutex::new(shadow),
             state: Mutex::new(state),
@@ -154,7 +169,8 @@ impl World {
     pub(super) fn end_faults(&self) {
         let mut state = self.state();
         state.faults = Faults { pauses: 0, kills: 0, failures: 0, power_losses: 0 };
-        state.late_gap = u64::MAX;
+        state.tempo.late_gap = u64::MAX;
+        state.tempo.stale_gap = u64::MAX;
     }
 
     /// Waits for the first turn.
@@ -244,12 +260,13 @@ impl World {
         if state.faults.pauses > 0 && state.is_due(heat) {
             state.faults.pauses -= 1;
             let most = state.dice.below(22);
-            let pause = state.dice.below((1000_u64 << most).min(MAX_PAUSE_MS)) as i64;
+            let longest = if self.kind.is_weak { MAX_WEAK_PAUSE_MS } else { MAX_PAUSE_MS };
+            let pause = state.dice.below((1000_u64 << most).min(longest)) as i64;
             state.actors[process.actor].wake_ms = self.clock.now().0 + pause;
             state.note(process, "pauses for", &format!("{pause} ms"));
             state = self.hand_over(state, process.actor);
         } else {
-            let gap = if heat > 0 { 1 } else { state.switch_gap };
+            let gap = if heat > 0 { 1 } else { state.tempo.switch_gap };
             if state.dice.one_in(gap) {
                 state = self.hand_over(state, process.actor);
             }
@@ -257,7 +274,7 @@ impl World {
         if !state.is_alive(process) {
             return Fate::Dead;
         }
-        let late_gap = state.late_gap;
+        let late_gap = state.tempo.late_gap;
         if !state.late.is_empty() && state.dice.one_in(late_gap) {
             drop(state);
             self.land_late_put();
@@ -300,7 +317,7 @@ impl World {
             state.note(process, "has an error", &format!("{kind:?}, {effect:?}"));
             return Fate::Fails(kind, effect);
         }
-        if state.faults.power_losses > 0 && state.dice.one_in(state.fault_gap * 8) {
+        if state.faults.power_losses > 0 && state.dice.one_in(state.tempo.fault_gap * 8) {
             state.faults.power_losses -= 1;
             state.note(process, "loses power", "and so do all");
             state.actors.iter_mut().for_each(|actor| actor.incarnation += 1);
@@ -352,6 +369,12 @@ impl World {
         if is_there && self.kind.creates {
             return false;
         }
+        if self.kind.is_weak && !is_there {
+            let mut state = self.state();
+            let at_ms = self.clock.now().0;
+            state.born.insert(name.clone(), at_ms);
+            state.past.push(Change { at_ms, name: name.clone(), deleted: None });
+        }
         self.store.remove(name);
         let put = self.store.put(name, bytes, durability);
         let told = self.shadow().on_put(name, bytes);
@@ -362,6 +385,14 @@ impl World {
     }
 
     pub(super) fn delete(&self, name: &ObjectName) -> bool {
+        if self.kind.is_weak
+            && let Ok(bytes) = self.store.get(name, u64::MAX)
+        {
+            let mut state = self.state();
+            let at_ms = self.clock.now().0;
+            let born = state.born.remove(name).unwrap_or(at_ms);
+            state.past.push(Change { at_ms, name: name.clone(), deleted: Some((bytes, born)) });
+        }
         let is_gone = self.store.remove(name);
         self.state().volatile.remove(name);
         if is_gone && let Err(text) = self.shadow().on_delete(name) {
@@ -388,6 +419,28 @@ impl World {
         drop(state);
         self.put(&name, &bytes, Durability::Durable);
         true
+    }
+
+    /// What a read or a listing of a weak store shows this time, if not what is.
+    pub(super) fn stale(&self) -> Option<MemoryStore> {
+        let mut state = self.state();
+        let gap = state.tempo.stale_gap;
+        if !self.kind.is_weak || !state.dice.one_in(gap) {
+            return None;
+        }
+        let most = state.dice.below(19);
+        let age_ms = state.dice.below((1000_u64 << most).min(MAX_STALE_MS)) as i64;
+        let now = self.clock.now().0;
+        let clock = Arc::new(TrueClock(AtomicI64::new(now)));
+        let shown = self.store.fork().with_clock(Arc::<TrueClock>::clone(&clock));
+        for change in state.past.iter().rev().take_while(|change| change.at_ms > now - age_ms) {
+            shown.remove(&change.name);
+            if let Some((bytes, born)) = &change.deleted {
+                clock.0.store(*born, Ordering::Relaxed);
+                drop(shown.put(&change.name, bytes, Durability::Durable));
+            }
+        }
+        Some(shown)
     }
 
     pub(super) fn lock(&self, name: &ObjectName, process: Process) {
@@ -426,7 +479,7 @@ impl State {
     }
 
     fn is_due(&mut self, heat: u32) -> bool {
-        let gap = self.fault_gap >> (2 * heat);
+        let gap = self.tempo.fault_gap >> (2 * heat);
         self.dice.one_in(gap)
     }
 
