@@ -1,11 +1,12 @@
 //! What the actors do: each runs verbs of the engine, one process after the other.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use super::dice::Dice;
 use super::shapes::Shape;
 use super::store::{ProcessClock, ProcessStore};
-use super::world::{Process, World};
+use super::world::{DAY_MS, Process, World};
 use crate::base::testing::SeededRandomness;
 use crate::base::{NoPins, SessionId, SilentMonitor};
 use crate::engine::tests::support::{ADMIN, Lab, item, noise};
@@ -45,6 +46,24 @@ struct Scene<'a> {
     lab: Lab,
     dice: Dice,
     number: u64,
+}
+
+/// A source that takes its time before its first and its last byte.
+struct Slow<'a> {
+    left: &'a [u8],
+    scene: (Arc<World>, Process),
+    pauses_ms: (i64, i64),
+}
+
+impl Read for Slow<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let len = self.left.read(buffer)?;
+        let pause_ms = std::mem::take(if len == 0 { &mut self.pauses_ms.1 } else { &mut self.pauses_ms.0 });
+        if pause_ms > 0 {
+            self.scene.0.sleep(self.scene.1, pause_ms);
+        }
+        Ok(len)
+    }
 }
 
 impl Cast<'_> {
@@ -106,10 +125,16 @@ impl Scene<'_> {
             if self.dice.one_in(3) {
                 content.extend(noise(1_000_000 + self.number * 2 + part, 4000));
             }
+            let is_slow = self.cast.world.kind.is_weak && self.dice.one_in(2);
             let name = format!("c{}-{part}", self.number);
             let content = Arc::new(content);
             self.cast.world.shadow().will_store(name.clone(), Arc::clone(&content));
-            let items = vec![item(&name, content.as_slice())];
+            let source = Slow {
+                left: content.as_slice(),
+                scene: (Arc::clone(&self.cast.world), self.process),
+                pauses_ms: if is_slow { (self.nap_ms(), self.nap_ms()) } else { (0, 0) },
+            };
+            let items = vec![item(&name, source)];
             let report = ingest(&repository, items, &IngestOptions::default(), &SilentMonitor)?;
             let world = &self.cast.world;
             if world.is_alive(self.process) {
@@ -121,6 +146,12 @@ impl Scene<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Up to four days, most often much less.
+    fn nap_ms(&mut self) -> i64 {
+        let most = self.dice.below(14);
+        self.dice.below((50_000 << most).min(4 * DAY_MS)) as i64
     }
 
     fn judge(&self, checked: Result<(), String>) {
