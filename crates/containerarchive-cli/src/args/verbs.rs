@@ -75,6 +75,9 @@ pub(crate) enum Command {
     Key(KeyCommand),
     /// Show what a repository is like and what the key may do
     Info,
+    /// Serve the requests of another program on the standard input and output
+    #[command(after_help = ENGINE_EXAMPLES)]
+    Engine,
     /// Print a script that makes a shell complete verbs, options, snapshots and items
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -82,6 +85,11 @@ pub(crate) enum Command {
     #[command(after_help = MAN_EXAMPLES)]
     Man(ManArgs),
 }
+
+const ENGINE_EXAMPLES: &str = "\
+The protocol is JSON, one object a line, and content goes over Unix sockets: docs/RPC.md. Repositories and keys are named \
+by requests; --repo and the options of keys mean nothing here. It ends when its standard input does, aborting what goes \
+on without leaving a session behind. --management as the only argument is the same.";
 
 const INIT_EXAMPLES: &str = "\
 Examples:
