@@ -7,6 +7,8 @@ mod lines;
 mod methods;
 mod output;
 mod params;
+#[cfg(test)]
+mod schema;
 mod socket;
 mod wire;
 

@@ -1,11 +1,11 @@
 //! The methods. Each reads its parameters, calls one verb of the library, and gives the result as the command line's
 //! documents have it.
 
-mod ingest;
-mod listing;
-mod maintenance;
+pub(super) mod ingest;
+pub(super) mod listing;
+pub(super) mod maintenance;
 mod repository;
-mod restore;
+pub(super) mod restore;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
