@@ -17,6 +17,9 @@ export type Source =
 /** How much of what a child says on the standard error goes into the message of its failure. */
 const STDERR_BYTES = 4 << 10;
 
+/** What a child said before it ended may come so much later. */
+const LAST_WORDS_MS = 100;
+
 /** Content that is read piece by piece. */
 export interface Content {
   next(): Promise<IteratorResult<unknown>>;
@@ -111,6 +114,7 @@ function childContent(child: ChildProcess): Content {
     throw new UsageError('E_USAGE', "the child process has no standard output: start it with stdio 'pipe'");
   }
   let said = '';
+  const withSaid = (why: string) => (said.trim() === '' ? why : `${why}: ${said.trim()}`);
   // Nobody reads it: the child would stand still once the pipe is full.
   if (child.stderr !== null && child.stderr.listenerCount('readable') === 0) {
     child.stderr.on('data', (text: Buffer | string) => {
@@ -119,15 +123,18 @@ function childContent(child: ChildProcess): Content {
     child.stderr.on('error', () => {});
   }
   const ended = exitOf(child);
-  ended.catch(() => {});
-  const content = readableContent(child.stdout);
+  const output = child.stdout;
+  // What it started may hold the output open for long, and what comes is no backup any more.
+  const giveUp = (why: string) => setTimeout(() => output.destroy(new Error(withSaid(why))), LAST_WORDS_MS);
+  ended.then((why) => why !== undefined && giveUp(why), (error: Error) => giveUp(error.message));
+  const content = readableContent(output);
   return {
     next: () => content.next(),
     confirm: async () => {
       await content.confirm();
       const why = await ended;
       if (why !== undefined) {
-        throw new Error(said.trim() === '' ? why : `${why}: ${said.trim()}`);
+        throw new Error(withSaid(why));
       }
     },
     release: (why) => {

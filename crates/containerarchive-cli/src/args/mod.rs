@@ -1,5 +1,6 @@
 //! What the user typed, checked for its form: options of all verbs here, the verbs' own in `verbs.rs`.
 
+mod keys;
 mod maintenance;
 mod retention;
 pub(crate) mod values;
@@ -16,13 +17,13 @@ use containerarchive::Selector;
 
 use crate::{catalogue, ui};
 
+pub(crate) use keys::{CapabilityArg, KeyAddArgs, KeyCommand, KeyPasswdArgs, KeyRemoveArgs, NewKeyArgs};
 pub(crate) use maintenance::{ParityCommand, ParitySetArgs, RepairArgs, UnlockArgs};
 pub(crate) use retention::{ForgetArgs, PinArgs, PruneArgs, RetentionArgs};
 pub(crate) use values::{KeyValue, NamedCommand};
 pub(crate) use verbs::{
-    CapabilityArg, Command, CompletionsArgs, FilterArgs, IngestArgs, InitArgs, KeyAddArgs, KeyCommand,
-    KeyPasswdArgs, KeyRemoveArgs, ManArgs, NewKeyArgs, NewRepositoryArgs, RestoreArgs, ShowArgs,
-    SnapshotsArgs, StatusArgs, VerifyArgs, VerifyLevelArg,
+    Command, CompletionsArgs, FilterArgs, IngestArgs, InitArgs, ManArgs, NewRepositoryArgs, RestoreArgs,
+    ShowArgs, SnapshotsArgs, StatusArgs, VerifyArgs, VerifyLevelArg,
 };
 
 /// What help of the whole program ends with, besides the exit codes.

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use containerarchive::ErrorCode;
 use containerarchive::base::SystemRandomness;
@@ -19,6 +20,8 @@ use crate::failure::{Failure, Outcome};
 
 /// Streams that may be open and not used yet: each is a file descriptor.
 const MAX_WAITING_STREAMS: usize = 1024;
+/// How long a stream waits for its operation at least; those of requests that were refused wait for nobody.
+const WAITING_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a wait lasts before it is asked again whether anybody wants the content.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// Longest path of a socket that every system takes, in bytes.
@@ -34,6 +37,7 @@ pub(super) struct Streams {
 pub(super) struct Waiting {
     listener: UnixListener,
     path: PathBuf,
+    since: Instant,
 }
 
 impl Drop for Waiting {
@@ -73,6 +77,9 @@ impl Streams {
     pub(super) fn open(&self) -> Outcome<(String, PathBuf)> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() >= MAX_WAITING_STREAMS {
+            waiting.retain(|_, stream| stream.since.elapsed() < WAITING_PATIENCE);
+        }
+        if waiting.len() >= MAX_WAITING_STREAMS {
             return Err(Failure::new(
                 ErrorCode::Held,
                 format!("{MAX_WAITING_STREAMS} streams are open and not used"),
@@ -90,7 +97,7 @@ impl Streams {
             Ok(listener)
         };
         let listener = listen().map_err(|error| failed(&error))?;
-        waiting.insert(id.clone(), Waiting { listener, path: path.clone() });
+        waiting.insert(id.clone(), Waiting { listener, path: path.clone(), since: Instant::now() });
         Ok((id, path))
     }
 

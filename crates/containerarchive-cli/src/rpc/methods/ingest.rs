@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use containerarchive::{IngestItem, IngestOptions};
+use containerarchive::{IngestItem, IngestOptions, Monitor, Problem, Progress};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -50,6 +50,29 @@ struct About {
     time: Option<String>,
     min_size: Option<u64>,
     expect_tail: Option<String>,
+}
+
+/// The items are read at once, and each tells its own progress: that of the operation is their sum.
+struct Together<'a> {
+    job: &'a Job,
+    done_bytes: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Monitor for Together<'_> {
+    fn progress(&self, progress: &Progress) {
+        let mut items = self.done_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        items.insert(progress.subject.clone(), progress.done_bytes);
+        let done_bytes = items.values().sum();
+        self.job.progress(&Progress { done_bytes, total_bytes: None, subject: progress.subject.clone() });
+    }
+
+    fn problem(&self, problem: &Problem) {
+        self.job.problem(problem);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.job.is_cancelled()
+    }
 }
 
 /// Takes it out of parameters, which all have it.
@@ -144,7 +167,8 @@ fn store(engine: &Engine<'_>, job: &Job, items: Vec<IngestItem<'static>>, about:
         pins: &engine.client.pins,
         ended: Arc::clone(&job.ended),
     };
-    let manifest = containerarchive::ingest(&repository, items, &options, job)?.manifest;
+    let monitor = Together { job, done_bytes: Mutex::default() };
+    let manifest = containerarchive::ingest(&repository, items, &options, &monitor)?.manifest;
     engine.last_sizes.note(key, manifest.original_size);
     job.complete(manifest.original_size);
     let complete = CompleteEvent {
