@@ -20,7 +20,7 @@ usage: cargo xtask <task>
 
   test [--long] [--only STAGE]   run everything the project tests, stop at the first failure
                                  --long   also the tests that take minutes
-                                 --only   one of: fmt tidy clippy test release recovery first-hour recipes
+                                 --only   one of: fmt tidy clippy test release node recovery first-hour recipes
   tidy                           check the walls between rooms, forbidden calls, sizes, manifests, texts
   bench [--peers] [--profile] [--runs N] [--work DIR] [--out FILE] FILE[,NEXT]…
                                  measure the release build: ingest FILE, then NEXT (a later version; else FILE again),
