@@ -70,7 +70,8 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Outcome {
 }
 
 fn no_document() -> Failure {
-    Failure::usage("this verb has no JSON document as its result").advise("leave out --json")
+    Failure::usage("this verb prints text or speaks a protocol, and there is no JSON document of that")
+        .advise("leave out --json")
 }
 
 /// Prints what was found, as a document or for people, and then fails if that is a failure.

@@ -49,7 +49,8 @@ impl LineSplitter {
         }
         if self.begun.len() + bytes.len() > self.max_bytes {
             self.is_too_long = true;
-            let missing = HEAD_BYTES.saturating_sub(self.begun.len()).min(bytes.len());
+            // So much that it is the same however the bytes arrive.
+            let missing = HEAD_BYTES.min(self.max_bytes).saturating_sub(self.begun.len()).min(bytes.len());
             self.begun.extend_from_slice(&bytes[..missing]);
             self.begun.truncate(HEAD_BYTES);
             self.begun.shrink_to_fit();
@@ -76,7 +77,7 @@ mod tests {
     fn lines_are_the_same_however_the_bytes_arrive() {
         let text = b"{\"id\":\"1\"}\n\nlonger than twelve bytes\nlast\nunfinished";
         let expected =
-            [whole(b"{\"id\":\"1\"}"), whole(b""), Line::TooLong(text[12..36].to_vec()), whole(b"last")];
+            [whole(b"{\"id\":\"1\"}"), whole(b""), Line::TooLong(text[12..24].to_vec()), whole(b"last")];
         for portion in 1..=text.len() {
             let mut splitter = LineSplitter::new(12);
             let lines: Vec<Line> = text.chunks(portion).flat_map(|bytes| splitter.push(bytes)).collect();
