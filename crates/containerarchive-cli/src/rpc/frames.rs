@@ -8,19 +8,23 @@
 //! | 12 | if L is 0, the end: u64 bytes of content in all, u32 CRC-32 (IEEE 802.3) of them |
 //! | 4 + R | if L is `0xFFFFFFFF`, given up: u32 length R up to [`MAX_REASON_BYTES`], the reason as UTF-8 |
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 
 /// Most content in one frame.
 pub(super) const MAX_FRAME_BYTES: u32 = 16 << 20;
 /// Longest reason.
 const MAX_REASON_BYTES: u32 = 64 << 10;
 const GIVEN_UP: u32 = u32::MAX;
+const HEAD_BYTES: usize = 4;
 
 /// Content out of frames. Its end is an end only if the sender said so and count and checksum are right.
 pub(super) struct FrameReader<R> {
     source: R,
     /// Of the frame that was begun.
-    left_bytes: u32,
+    left_bytes: usize,
+    /// What came of the next frame's head, and how many bytes of it.
+    head: [u8; HEAD_BYTES],
+    head_bytes: usize,
     read_bytes: u64,
     checksum: crc32fast::Hasher,
     is_ended: bool,
@@ -28,7 +32,15 @@ pub(super) struct FrameReader<R> {
 
 impl<R: Read> FrameReader<R> {
     pub(super) fn new(source: R) -> Self {
-        Self { source, left_bytes: 0, read_bytes: 0, checksum: crc32fast::Hasher::new(), is_ended: false }
+        Self {
+            source,
+            left_bytes: 0,
+            head: [0; HEAD_BYTES],
+            head_bytes: 0,
+            read_bytes: 0,
+            checksum: crc32fast::Hasher::new(),
+            is_ended: false,
+        }
     }
 
     fn number(&mut self) -> io::Result<u32> {
@@ -51,14 +63,16 @@ impl<R: Read> FrameReader<R> {
 
     /// Begins the next frame with content; false at the end.
     fn begin(&mut self) -> io::Result<bool> {
-        match self.number()? {
+        let (mut head, begun) = (self.head, std::mem::take(&mut self.head_bytes));
+        self.exactly(&mut head[begun..])?;
+        match u32::from_le_bytes(head) {
             0 => self.check_end().map(|()| false),
             GIVEN_UP => Err(self.reason()),
             length if length > MAX_FRAME_BYTES => Err(io::Error::other(format!(
                 "the sender announced a frame of {length} bytes, and {MAX_FRAME_BYTES} are the limit"
             ))),
             length => {
-                self.left_bytes = length;
+                self.left_bytes = length as usize;
                 Ok(true)
             }
         }
@@ -98,15 +112,23 @@ impl<R: Read> Read for FrameReader<R> {
         if buffer.is_empty() || self.is_ended || (self.left_bytes == 0 && !self.begin()?) {
             return Ok(0);
         }
-        let wanted = buffer.len().min(self.left_bytes as usize);
-        let count = self.source.read(&mut buffer[..wanted])?;
-        if count == 0 {
+        let wanted = buffer.len().min(self.left_bytes);
+        let content = &mut buffer[..wanted];
+        let came = if wanted == self.left_bytes {
+            // With the next head, which would take a call of its own. Nothing is read ahead of that: content goes to
+            // where it is wanted, and is not copied.
+            self.source.read_vectored(&mut [IoSliceMut::new(content), IoSliceMut::new(&mut self.head)])?
+        } else {
+            self.source.read(content)?
+        };
+        if came == 0 {
             return Err(self.cut_off());
         }
+        let count = came.min(wanted);
+        self.head_bytes = came - count;
         self.checksum.update(&buffer[..count]);
         self.read_bytes += count as u64;
-        // At most `left_bytes`.
-        self.left_bytes -= u32::try_from(count).unwrap_or(self.left_bytes);
+        self.left_bytes -= count;
         Ok(count)
     }
 }
@@ -188,6 +210,25 @@ mod tests {
         writer.target
     }
 
+    /// Gives at most so many bytes at once.
+    struct Portions<'a>(&'a [u8], usize);
+
+    impl Read for Portions<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = buffer.len().min(self.1);
+            self.0.read(&mut buffer[..count])
+        }
+
+        fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+            let mut count = 0;
+            for buffer in buffers {
+                let wanted = buffer.len().min(self.1 - count);
+                count += self.0.read(&mut buffer[..wanted])?;
+            }
+            Ok(count)
+        }
+    }
+
     fn read(bytes: &[u8]) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
         FrameReader::new(bytes).read_to_end(&mut content).map(|_| content)
@@ -197,6 +238,22 @@ mod tests {
         #[test]
         fn content_comes_out_of_frames_as_it_went_in(content: Vec<u8>, portion in 1_usize..50) {
             prop_assert_eq!(read(&framed(&content, portion)).unwrap(), content);
+        }
+
+        #[test]
+        fn content_is_the_same_however_frames_arrive_and_however_it_is_asked_for(
+            content: Vec<u8>, portion in 1_usize..50, at_once in 1_usize..60, asked in 1_usize..60,
+        ) {
+            let bytes = framed(&content, portion);
+            let mut reader = FrameReader::new(Portions(&bytes, at_once));
+            let (mut came, mut buffer) = (Vec::new(), vec![0; asked]);
+            loop {
+                match reader.read(&mut buffer).unwrap() {
+                    0 => break,
+                    count => came.extend_from_slice(&buffer[..count]),
+                }
+            }
+            prop_assert_eq!(came, content);
         }
 
         #[test]

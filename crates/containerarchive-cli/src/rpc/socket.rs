@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::Permissions;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -178,6 +178,13 @@ impl Read for DataSocket {
             return Err(unwanted());
         }
         self.repeat(PollFlags::IN, |mut stream| stream.read(buffer))
+    }
+
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        if (self.is_unwanted)() {
+            return Err(unwanted());
+        }
+        self.repeat(PollFlags::IN, |mut stream| stream.read_vectored(buffers))
     }
 }
 

@@ -1,7 +1,6 @@
 //! `ingest`, `ingestMulti`, `ingestPath`, `ingestCommand`.
 
 use std::collections::BTreeMap;
-use std::io::BufReader;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,8 +21,6 @@ use crate::rpc::params::{
 use crate::rpc::socket::DataSocket;
 use crate::source;
 
-/// What is read from a socket at once.
-const BUFFER_BYTES: usize = 64 << 10;
 /// Name of an item that nobody named.
 const UNNAMED: &str = "data";
 /// Type of an item of which nothing is known.
@@ -140,11 +137,10 @@ fn stream_item(engine: &Engine<'_>, job: &Job, stream: StreamItem) -> Outcome<In
     let waiting = engine.streams.take(&stream.stream_id)?;
     let ended = Arc::clone(&job.ended);
     let is_unwanted = Box::new(move || ended.load(Ordering::Relaxed) || crate::interrupt::is_interrupted());
-    let socket = BufReader::with_capacity(BUFFER_BYTES, DataSocket::new(waiting, is_unwanted));
     Ok(IngestItem {
         name: stream.name.unwrap_or_else(|| UNNAMED.to_owned()),
         item_type: stream.r#type.unwrap_or_else(|| STREAM.to_owned()),
-        source: Box::new(FrameReader::new(socket)),
+        source: Box::new(FrameReader::new(DataSocket::new(waiting, is_unwanted))),
         size_hint: stream.size,
     })
 }
