@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
+import { connect, type IpcNetConnectOpts, type Socket } from 'node:net';
 import { basename } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 
@@ -21,8 +21,13 @@ const READY_PATIENCE_MS = 10_000;
 const END_PATIENCE_MS = 6_000;
 /** What was said between the end of the process and that of its output is waited for so long. */
 const LAST_WORDS_MS = 200;
+/** What may wait for a socket: so much goes on while either process is not given the processor. */
+const QUEUE_BYTES = 1 << 20;
 /** How much of what it says on the standard error is kept for messages. */
 const STDERR_BYTES = 8 << 10;
+
+/** Of the streams' constructor, which gets all options. */
+type PipeOptions = IpcNetConnectOpts & { writableHighWaterMark: number };
 
 const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
 
@@ -155,7 +160,7 @@ export class Engine {
   /** A new stream of the data plane: its id, and a connection to it. */
   async openStream(): Promise<{ streamId: string; socket: Socket }> {
     const { streamId, path } = await this.request('streamOpen', {});
-    const socket = connect(path);
+    const socket = connect({ path, writableHighWaterMark: QUEUE_BYTES } as PipeOptions);
     // The request that the stream belongs to tells why.
     socket.on('error', () => {});
     return { streamId, socket };

@@ -2,8 +2,10 @@ import { crc32 } from 'node:zlib';
 
 import { EngineError } from './errors.js';
 
-/** Most content in one frame of ours; the limit of the protocol is 16 MiB. */
-const MAX_FRAME_BYTES = 1 << 20;
+/** How much is gathered for a frame of ours, which may become twice as large; the limit of the protocol is 16 MiB. */
+const FRAME_BYTES = 1 << 20;
+/** Pieces that are gathered at most: those of a few bytes are not worth waiting for more. */
+const MAX_PARTS = 512;
 /** The limit of the protocol. */
 const LIMIT_BYTES = 16 << 20;
 const GIVEN_UP = 0xffff_ffff;
@@ -11,21 +13,37 @@ const MAX_REASON_BYTES = 64 << 10;
 const HEAD_BYTES = 4;
 const END_BYTES = 12;
 
-/** Content into frames. */
+/** Content into frames. Small pieces are gathered: each frame costs both processes some calls and waits. */
 export class FrameWriter {
   #bytes = 0;
   #crc32 = 0;
+  /** Of the next frames, none larger than a frame. */
+  #parts: Uint8Array[] = [];
+  #gatheredBytes = 0;
 
-  /** Heads and contents by turns. */
-  *frames(content: Uint8Array): Generator<Uint8Array> {
-    for (let begin = 0; begin < content.length; begin += MAX_FRAME_BYTES) {
-      const part = content.subarray(begin, begin + MAX_FRAME_BYTES);
+  /** Takes a piece. It must not be changed any more. */
+  push(piece: Uint8Array): void {
+    this.#bytes += piece.length;
+    this.#crc32 = crc32(piece, this.#crc32);
+    this.#gatheredBytes += piece.length;
+    for (let begin = 0; begin < piece.length; begin += FRAME_BYTES) {
+      this.#parts.push(piece.subarray(begin, begin + FRAME_BYTES));
+    }
+  }
+
+  /** The frames that can be sent, each as its head and its parts. What is left waits for more, unless all is wanted. */
+  *frames(isAll: boolean): Generator<Uint8Array[]> {
+    while (this.#gatheredBytes >= FRAME_BYTES || this.#parts.length >= MAX_PARTS || (isAll && this.#parts.length > 0)) {
+      let count = 0;
+      let bytes = 0;
+      while (count < Math.min(this.#parts.length, MAX_PARTS) && bytes < FRAME_BYTES) {
+        bytes += this.#parts[count]?.length ?? 0;
+        count += 1;
+      }
       const head = Buffer.allocUnsafe(HEAD_BYTES);
-      head.writeUInt32LE(part.length);
-      this.#bytes += part.length;
-      this.#crc32 = crc32(part, this.#crc32);
-      yield head;
-      yield part;
+      head.writeUInt32LE(bytes);
+      this.#gatheredBytes -= bytes;
+      yield [head, ...this.#parts.splice(0, count)];
     }
   }
 

@@ -30,8 +30,10 @@ export class Pump {
         if (done) {
           break;
         }
-        await this.#write(socket, writer, this.#bytes(value));
+        writer.push(this.#bytes(value));
+        await this.#write(socket, writer.frames(false));
       }
+      await this.#write(socket, writer.frames(true));
       await this.#confirm();
       socket.end(writer.end());
     } catch (error) {
@@ -88,16 +90,16 @@ export class Pump {
     }
   }
 
-  async #write(socket: Socket, writer: FrameWriter, bytes: Uint8Array): Promise<void> {
-    let isFull = false;
-    socket.cork();
-    for (const part of writer.frames(bytes)) {
-      isFull = !socket.write(part);
-    }
-    socket.uncork();
-    // A socket that was closed is never drained: its end stops the wait.
-    if (isFull) {
-      await this.#wait(drained(socket));
+  async #write(socket: Socket, frames: Iterable<Uint8Array[]>): Promise<void> {
+    for (const parts of frames) {
+      // Head and parts in one call.
+      socket.cork();
+      parts.forEach((part) => socket.write(part));
+      socket.uncork();
+      // A socket that was closed is never drained: its end stops the wait.
+      if (socket.writableNeedDrain) {
+        await this.#wait(once(socket, 'drain'));
+      }
     }
   }
 
@@ -106,8 +108,4 @@ export class Pump {
     socket.end(givenUp(reason));
     setTimeout(() => socket.destroy(), GIVE_UP_PATIENCE_MS).unref();
   }
-}
-
-function drained(socket: Socket): Promise<unknown> {
-  return socket.writableNeedDrain ? once(socket, 'drain') : Promise.resolve();
 }
