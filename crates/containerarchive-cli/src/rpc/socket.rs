@@ -1,10 +1,10 @@
 //! The sockets of the data plane: one for each stream, in a folder that only the owner can enter.
 
 use std::collections::HashMap;
-use std::fs::Permissions;
+use std::fs::{File, Permissions, TryLockError};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -24,12 +24,19 @@ const MAX_WAITING_STREAMS: usize = 1024;
 const WAITING_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a wait lasts before it is asked again whether anybody wants the content.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+/// Beginning of the names of the folders.
+const FOLDER_PREFIX: &str = "containerarchive-";
+/// In each folder: locked as long as the process lives that made it. Locks, unlike process ids, are right across
+/// containers that share the place.
+const LOCK_NAME: &str = "engine.lock";
 /// Longest path of a socket that every system takes, in bytes.
 const MAX_PATH_BYTES: usize = 103;
 
 /// The streams that were opened and that no operation has taken yet.
 pub(super) struct Streams {
     folder: TempDir,
+    /// Keeps others from removing the folder.
+    _lock: File,
     waiting: Mutex<HashMap<String, Waiting>>,
 }
 
@@ -58,7 +65,10 @@ impl Streams {
         let mut why = io::Error::from(io::ErrorKind::NotFound);
         for base in bases {
             match create_folder(&base) {
-                Ok(folder) => return Ok(Self { folder, waiting: Mutex::default() }),
+                Ok((folder, lock)) => {
+                    remove_left_folders(&base);
+                    return Ok(Self { folder, _lock: lock, waiting: Mutex::default() });
+                }
                 Err(error) => why = error,
             }
         }
@@ -111,16 +121,59 @@ impl Streams {
     }
 }
 
-fn create_folder(base: &Path) -> io::Result<TempDir> {
+fn create_folder(base: &Path) -> io::Result<(TempDir, File)> {
     let folder = tempfile::Builder::new()
-        .prefix("containerarchive-")
+        .prefix(FOLDER_PREFIX)
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(base)?;
     // A stream's id has 16 digits.
     if folder.path().as_os_str().len() + 17 > MAX_PATH_BYTES {
         return Err(io::Error::other("its path is too long for sockets"));
     }
-    Ok(folder)
+    let lock = File::create_new(folder.path().join(LOCK_NAME))?;
+    lock.lock()?;
+    Ok((folder, lock))
+}
+
+/// Removes the folders of processes that were killed together with their clients: nobody else does. Whatever cannot be
+/// looked at is not ours and stays.
+fn remove_left_folders(base: &Path) {
+    let Ok(entries) = std::fs::read_dir(base) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(FOLDER_PREFIX)) {
+            remove_if_left(&entry.path());
+        }
+    }
+}
+
+/// A folder without a lock file is being made, or is something else.
+fn remove_if_left(folder: &Path) {
+    let Ok(metadata) = folder.symlink_metadata() else { return };
+    if !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() {
+        return;
+    }
+    let Ok(lock) = File::open(folder.join(LOCK_NAME)) else { return };
+    // Made a moment ago and not locked yet, perhaps.
+    let is_young = lock
+        .metadata()
+        .and_then(|metadata| metadata.modified())
+        .is_ok_and(|made| made.elapsed().is_ok_and(|age| age < WAITING_PATIENCE));
+    match lock.try_lock() {
+        Ok(()) if !is_young => remove_sockets(folder),
+        Ok(()) | Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
+    }
+}
+
+/// Removes what an engine makes and nothing else; with anything else in it, the folder stays.
+fn remove_sockets(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_socket()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+    let _ = std::fs::remove_file(folder.join(LOCK_NAME));
+    let _ = std::fs::remove_dir(folder);
 }
 
 /// Asked while a wait lasts.
@@ -220,5 +273,35 @@ fn wait(socket: &impl AsFd, flags: PollFlags, is_unwanted: &dyn Fn() -> bool) ->
             Ok(_) => return Ok(()),
             Err(errno) => return Err(errno.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn folders_of_processes_that_are_gone_are_removed_and_no_others() {
+        let base = tempfile::tempdir().unwrap();
+        let (living, _lock) = create_folder(base.path()).unwrap();
+        let (left, lock) = create_folder(base.path()).unwrap();
+        let (young, young_lock) = create_folder(base.path()).unwrap();
+        let old = SystemTime::now() - 2 * WAITING_PATIENCE;
+        File::options().write(true).open(living.path().join(LOCK_NAME)).unwrap().set_modified(old).unwrap();
+        lock.set_modified(old).unwrap();
+        drop((lock, young_lock));
+        let other = base.path().join("containerarchive-of-somebody");
+        std::fs::create_dir(&other).unwrap();
+        let (filled, lock) = create_folder(base.path()).unwrap();
+        lock.set_modified(old).unwrap();
+        drop(lock);
+        std::fs::write(filled.path().join("of-the-user"), "kept").unwrap();
+        UnixListener::bind(left.path().join("0123456789abcdef")).unwrap();
+        remove_left_folders(base.path());
+        assert!(living.path().exists() && young.path().exists() && other.exists());
+        assert!(!left.path().exists());
+        assert!(filled.path().join("of-the-user").exists());
     }
 }
