@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { stat } from 'node:fs/promises';
+import { stat, utimes } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -184,4 +184,19 @@ test('sockets are in a folder of the owner alone, and are gone after use and aft
   engine.child.kill('SIGTERM');
   await once(engine.child, 'exit');
   await assert.rejects(stat(engine.ready.socketFolder), { code: 'ENOENT' });
+});
+
+test('the folder of an engine that was killed is removed by the next one', async (t) => {
+  const killed = await raw(t);
+  const living = await raw(t);
+  await killed.send('streamOpen', {});
+  killed.child.kill('SIGKILL');
+  await once(killed.child, 'exit');
+  // Those of the last minute stay: they may be in the making.
+  for (const { ready } of [killed, living]) {
+    await utimes(join(ready.socketFolder, 'engine.lock'), 0, 0);
+  }
+  await raw(t);
+  await assert.rejects(stat(killed.ready.socketFolder), { code: 'ENOENT' });
+  await stat(living.ready.socketFolder);
 });
