@@ -196,7 +196,11 @@ test('the folder of an engine that was killed is removed by the next one', async
   for (const { ready } of [killed, living]) {
     await utimes(join(ready.socketFolder, 'engine.lock'), 0, 0);
   }
-  await raw(t);
+  const next = await raw(t);
   await assert.rejects(stat(killed.ready.socketFolder), { code: 'ENOENT' });
   await stat(living.ready.socketFolder);
+  for (const { child } of [living, next]) {
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+  }
 });
