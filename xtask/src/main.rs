@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask test | tidy | bench | bench parity | bench prune | sim | kit | golden | errors`.
+//! Project tasks: `cargo xtask test | tidy | bench | bench parity | bench prune | sim | kit | golden | errors | schema`.
 
 #![expect(
     clippy::print_stdout,
@@ -20,7 +20,7 @@ usage: cargo xtask <task>
 
   test [--long] [--only STAGE]   run everything the project tests, stop at the first failure
                                  --long   also the tests that take minutes
-                                 --only   one of: fmt tidy clippy test release recovery first-hour recipes
+                                 --only   one of: fmt tidy clippy test release node recovery first-hour recipes
   tidy                           check the walls between rooms, forbidden calls, sizes, manifests, texts
   bench [--peers] [--profile] [--runs N] [--work DIR] [--out FILE] FILE[,NEXT]…
                                  measure the release build: ingest FILE, then NEXT (a later version; else FILE again),
@@ -48,7 +48,8 @@ usage: cargo xtask <task>
   kit                            write testdata/kit/ anew from crates/containerarchive/tests/kit/
   golden                         write testdata/golden/v1/ anew: gives up the proof that this version reads what an
                                  earlier one wrote, so only while the format may still change
-  errors                         write docs/ERRORS.md and the README's exit codes anew from the error catalogue";
+  errors                         write docs/ERRORS.md and the README's exit codes anew from the error catalogue
+  schema                         write docs/rpc.schema.json anew from the types of the engine's protocol";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         ["kit"] => testdata::write(&root(), "kit", "CONTAINERARCHIVE_KIT_WRITE"),
         ["golden"] => testdata::write(&root(), "golden", "CONTAINERARCHIVE_GOLDEN_WRITE"),
         ["errors"] => testdata::write_errors(&root()),
+        ["schema"] => testdata::write_schema(&root()),
         ["bench", "parity", options @ ..] => match bench::parity::Options::parse(options) {
             Ok(options) => bench::parity::main(&root(), &options),
             Err(problem) => usage(&problem),

@@ -1,4 +1,4 @@
-//! `cargo xtask kit`, `golden` and `errors`: files that tests compare with, written by the tests themselves.
+//! `cargo xtask kit`, `golden`, `errors` and `schema`: files that tests compare with, written by the tests themselves.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -14,6 +14,12 @@ pub(crate) fn write_errors(root: &Path) -> ExitCode {
     let arguments =
         ["--package", "containerarchive-cli", "--bin", "containerarchive", "catalogue::documents"];
     run(root, "CONTAINERARCHIVE_ERRORS_WRITE", &arguments, "docs/ERRORS.md and the exit codes of README.md")
+}
+
+/// Runs the test that compares the schema of the engine's protocol with its types.
+pub(crate) fn write_schema(root: &Path) -> ExitCode {
+    let arguments = ["--package", "containerarchive-cli", "--bin", "containerarchive", "rpc::schema"];
+    run(root, "CONTAINERARCHIVE_SCHEMA_WRITE", &arguments, "docs/rpc.schema.json")
 }
 
 fn run(root: &Path, variable: &str, arguments: &[&str], what: &str) -> ExitCode {

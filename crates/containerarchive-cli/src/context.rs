@@ -1,16 +1,15 @@
 //! What every verb needs: the store, the client's notes, the key; and opening and making repositories with them.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use containerarchive::base::{Pin, PinsError, RepositoryId};
 use containerarchive::{
-    CreateOptions, Credential, Environment, ErrorCode, FilePins, LocalStore, Locked, OpenOptions, Pins,
-    RepoError, Repository, Store, create,
+    CreateOptions, Credential, Environment, ErrorCode, LocalStore, Locked, OpenOptions, Pins, RepoError,
+    Repository, Store, create,
 };
-use etcetera::BaseStrategy;
 
 use crate::args::{GlobalArgs, NewRepositoryArgs, Typed};
+use crate::client::{Client, ClientPins};
 use crate::credentials::{KeySource, Secret};
 use crate::failure::{Failure, Outcome};
 use crate::ui::Terminal;
@@ -18,7 +17,6 @@ use crate::ui::Terminal;
 /// What to do where a new repository got no key.
 const FIRST_KEY: &str = "give one by --passphrase-file, --passphrase-command, --key-file (which is made) or \
                          CONTAINERARCHIVE_PASSPHRASE, or say --no-encryption";
-const MAX_DEFAULT_THREADS: usize = 16;
 
 /// What every verb needs.
 pub(crate) struct Context<'t> {
@@ -30,24 +28,6 @@ pub(crate) struct Context<'t> {
     store: Arc<dyn Store>,
     environment: Environment,
     source: KeySource,
-}
-
-/// The client's notes, which may be told to forget.
-pub(crate) struct ClientPins {
-    folder: PathBuf,
-    files: FilePins,
-    /// What the client knew does not count, what it learns does.
-    accept_rollback: bool,
-}
-
-impl Pins for ClientPins {
-    fn load(&self, location: &str) -> Result<Option<Pin>, PinsError> {
-        self.files.load(location)
-    }
-
-    fn save(&self, location: &str, pin: &Pin) -> Result<(), PinsError> {
-        self.files.save(location, pin)
-    }
 }
 
 /// Notes for making a repository in the place of one that the user has given up.
@@ -86,15 +66,8 @@ impl<'t> Context<'t> {
             Failure::usage("which repository?").advise("say --repo DIR, or set CONTAINERARCHIVE_REPO")
         })?;
         let source = KeySource::of_repository(options, typed)?;
-        let folder = match &options.state_dir {
-            Some(folder) => folder.clone(),
-            None => default_state_dir()?,
-        };
-        let threads = options.threads.map_or_else(default_threads, usize::from);
-        let pins =
-            ClientPins { files: FilePins::new(&folder), folder, accept_rollback: options.accept_rollback };
+        let Client { threads, pins, environment } = Client::new(options)?;
         let store = Arc::new(LocalStore::new(repo));
-        let environment = Environment::system(host(), user());
         let is_new_typed = typed.new_repository;
         Ok(Self { terminal, threads, pins, store, environment, source, is_new_typed })
     }
@@ -239,27 +212,4 @@ impl<'t> Context<'t> {
         }
         Ok(())
     }
-}
-
-fn default_state_dir() -> Outcome<PathBuf> {
-    let failed = || {
-        Failure::usage("there is no home folder to keep this client's notes in")
-            .advise("name a folder with --state-dir (CONTAINERARCHIVE_STATE_DIR)")
-    };
-    let strategy = etcetera::base_strategy::Xdg::new().map_err(|_| failed())?;
-    Ok(strategy.state_dir().ok_or_else(failed)?.join("containerarchive"))
-}
-
-fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(MAX_DEFAULT_THREADS)
-}
-
-fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-fn user() -> String {
-    let mut named = ["USER", "LOGNAME"].iter().filter_map(|name| std::env::var(name).ok());
-    // Containers and cron often name nobody.
-    named.find(|name| !name.is_empty()).unwrap_or_else(|| rustix::process::getuid().as_raw().to_string())
 }

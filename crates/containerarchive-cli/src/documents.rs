@@ -25,6 +25,8 @@ impl<T: Serialize> Document<T> {
 
 /// Something that did not end the command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Problem"))]
 pub(crate) struct ProblemDocument {
     /// `mended`, `damaged` or `warning`.
     kind: &'static str,
@@ -79,6 +81,8 @@ impl<'a> ErrorDocument<'a> {
 /// A snapshot.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Snapshot"))]
 pub(crate) struct SnapshotDocument<'a> {
     id: String,
     version: u32,
@@ -99,7 +103,9 @@ pub(crate) struct SnapshotDocument<'a> {
 }
 
 #[derive(Serialize)]
-struct ItemDocument<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Item"))]
+pub(crate) struct ItemDocument<'a> {
     name: &'a str,
     #[serde(rename = "type")]
     item_type: &'a str,
@@ -107,6 +113,17 @@ struct ItemDocument<'a> {
     /// Of a captured command.
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<&'a serde_json::Value>,
+}
+
+impl<'a> ItemDocument<'a> {
+    fn new(item: &'a Item) -> Self {
+        Self { name: &item.name, item_type: &item.item_type, size: item.size, evidence: None }
+    }
+
+    /// With how its command went, if it is the output of one.
+    pub(crate) fn with_evidence(item: &'a Item) -> Self {
+        Self { evidence: item.evidence.as_ref(), ..Self::new(item) }
+    }
 }
 
 impl<'a> SnapshotDocument<'a> {
@@ -117,22 +134,15 @@ impl<'a> SnapshotDocument<'a> {
 
     /// Of one snapshot; listings leave evidence out, which may be kilobytes for each item.
     pub(crate) fn with_evidence(manifest: &'a Manifest) -> Self {
-        let mut document = Self::from(manifest);
-        for (item, source) in document.items.iter_mut().zip(&manifest.items) {
-            item.evidence = source.evidence.as_ref();
+        Self {
+            items: manifest.items.iter().map(ItemDocument::with_evidence).collect(),
+            ..Self::from(manifest)
         }
-        document
     }
 }
 
 impl<'a> From<&'a Manifest> for SnapshotDocument<'a> {
     fn from(manifest: &'a Manifest) -> Self {
-        let item = |item: &'a Item| ItemDocument {
-            name: &item.name,
-            item_type: &item.item_type,
-            size: item.size,
-            evidence: None,
-        };
         Self {
             id: manifest.id.to_hex(),
             version: manifest.version,
@@ -144,7 +154,7 @@ impl<'a> From<&'a Manifest> for SnapshotDocument<'a> {
             chunk_count: manifest.chunk_count,
             new_chunks: manifest.new_chunks,
             reused_chunks: manifest.reused_chunks,
-            items: manifest.items.iter().map(item).collect(),
+            items: manifest.items.iter().map(ItemDocument::new).collect(),
             host: &manifest.host,
             user: &manifest.user,
             duration_ms: manifest.duration_ms,
@@ -156,6 +166,8 @@ impl<'a> From<&'a Manifest> for SnapshotDocument<'a> {
 /// A repository.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "RepositoryInfo"))]
 pub(crate) struct RepositoryDocument {
     pub(crate) repository: String,
     pub(crate) location: String,

@@ -2,6 +2,7 @@
 
 mod args;
 mod catalogue;
+mod client;
 mod commands;
 mod completion;
 mod context;
@@ -10,6 +11,7 @@ mod documents;
 mod failure;
 mod interrupt;
 mod key_file;
+mod rpc;
 mod source;
 mod ui;
 

@@ -101,7 +101,11 @@ pub(crate) fn open_all(arguments: &IngestArgs, ended: &Arc<AtomicBool>) -> Outco
 }
 
 /// Not started yet: a command that runs while a file turns out to be missing has run for nothing.
-fn command(named: &NamedCommand, item_type: Option<&str>, ended: &Arc<AtomicBool>) -> IngestItem<'static> {
+pub(crate) fn command(
+    named: &NamedCommand,
+    item_type: Option<&str>,
+    ended: &Arc<AtomicBool>,
+) -> IngestItem<'static> {
     let ended = Arc::clone(ended);
     let is_unwanted = Box::new(move || interrupt::is_interrupted() || ended.load(Ordering::Relaxed));
     let source = CapturedCommand::new(named.command.clone(), &SECRET_VARIABLES, is_unwanted);
@@ -114,14 +118,18 @@ fn command(named: &NamedCommand, item_type: Option<&str>, ended: &Arc<AtomicBool
 }
 
 /// All sources are open at once; many systems allow few files where nobody asks for more.
-fn raise_file_limit() {
+pub(crate) fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     // What cannot be raised is told when a file cannot be opened.
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-fn open(
+/// Opens a file; what it is is found out then.
+///
+/// # Errors
+/// It cannot be opened, or its path cannot be a name.
+pub(crate) fn open(
     name: Option<String>,
     path: &Path,
     item_type: Option<&str>,

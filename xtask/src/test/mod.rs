@@ -2,6 +2,7 @@
 
 mod first_hour;
 mod literal;
+mod node;
 mod recipes;
 mod recovery;
 mod servers;
@@ -71,6 +72,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("clippy", clippy),
     ("test", test),
     ("release", release),
+    ("node", node::run),
     ("recovery", recovery::run),
     ("first-hour", first_hour::run),
     ("recipes", recipes::run),

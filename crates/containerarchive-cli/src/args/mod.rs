@@ -1,8 +1,9 @@
 //! What the user typed, checked for its form: options of all verbs here, the verbs' own in `verbs.rs`.
 
+mod keys;
 mod maintenance;
 mod retention;
-mod values;
+pub(crate) mod values;
 mod verbs;
 
 use std::ffi::{OsStr, OsString};
@@ -16,13 +17,13 @@ use containerarchive::Selector;
 
 use crate::{catalogue, ui};
 
+pub(crate) use keys::{CapabilityArg, KeyAddArgs, KeyCommand, KeyPasswdArgs, KeyRemoveArgs, NewKeyArgs};
 pub(crate) use maintenance::{ParityCommand, ParitySetArgs, RepairArgs, UnlockArgs};
-pub(crate) use retention::{ForgetArgs, PinArgs, PruneArgs};
+pub(crate) use retention::{ForgetArgs, PinArgs, PruneArgs, RetentionArgs};
 pub(crate) use values::{KeyValue, NamedCommand};
 pub(crate) use verbs::{
-    CapabilityArg, Command, CompletionsArgs, FilterArgs, IngestArgs, InitArgs, KeyAddArgs, KeyCommand,
-    KeyPasswdArgs, KeyRemoveArgs, ManArgs, NewKeyArgs, NewRepositoryArgs, RestoreArgs, ShowArgs,
-    SnapshotsArgs, StatusArgs, VerifyArgs, VerifyLevelArg,
+    Command, CompletionsArgs, FilterArgs, IngestArgs, InitArgs, ManArgs, NewRepositoryArgs, RestoreArgs,
+    ShowArgs, SnapshotsArgs, StatusArgs, VerifyArgs, VerifyLevelArg,
 };
 
 /// What help of the whole program ends with, besides the exit codes.
@@ -149,6 +150,7 @@ const KEY_OPTIONS: [&str; 3] = ["passphrase_file", "passphrase_command", "key_fi
 impl Cli {
     /// Reads the process's arguments and environment.
     pub(crate) fn read() -> Result<Self, clap::Error> {
+        let words = words();
         let mut definition = definition();
         // Where it is no option but a file's name, no help is shown.
         if std::env::args_os().any(|argument| argument == "-h") {
@@ -156,12 +158,12 @@ impl Cli {
         }
         // The same mistake once more, with a usage that is the verb's.
         let usage = || with_usage(without_empty_variables(self::definition()));
-        let explained = |error| usage().try_get_matches().err().unwrap_or(error);
-        let matches = match without_empty_variables(definition.clone()).try_get_matches() {
+        let explained = |error| usage().try_get_matches_from(&words).err().unwrap_or(error);
+        let matches = match without_empty_variables(definition.clone()).try_get_matches_from(&words) {
             Ok(matches) => matches,
             Err(error) if error.use_stderr() => Err(explained(error))?,
             // Help names all variables.
-            Err(help) => Err(definition.try_get_matches().err().unwrap_or(help))?,
+            Err(help) => Err(definition.try_get_matches_from(&words).err().unwrap_or(help))?,
         };
         let mut cli = Self::from_arg_matches(&matches)?;
         cli.typed = Typed::of(&matches);
@@ -173,6 +175,15 @@ impl Cli {
         }
         Ok(cli)
     }
+}
+
+/// The arguments. Bridges that know nothing of verbs start an engine with one option.
+fn words() -> Vec<OsString> {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    if words.get(1).is_some_and(|word| word == "--management") {
+        words[1] = "engine".into();
+    }
+    words
 }
 
 /// A line that is still being typed, as far as it makes sense.

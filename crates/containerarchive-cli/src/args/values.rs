@@ -1,5 +1,6 @@
 //! Values with a form of their own: sizes, times, pairs.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -26,6 +27,11 @@ impl FromStr for KeyValue {
             _ => Err("write it as KEY=VALUE".to_owned()),
         }
     }
+}
+
+/// Tags as they would be typed.
+pub(crate) fn pairs(tags: BTreeMap<String, String>) -> Vec<KeyValue> {
+    tags.into_iter().map(|(key, value)| KeyValue { key, value }).collect()
 }
 
 /// `NAME=FILE`; the name ends at the first `=`.
@@ -80,7 +86,7 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| format!("'{text}' is too large"))
 }
 
-pub(super) fn parse_pack_size(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_pack_size(text: &str) -> Result<u64, String> {
     let size = parse_size(text)?;
     if (MIN_PACK_SIZE..=MAX_PACK_SIZE).contains(&size) {
         return Ok(size);
@@ -94,7 +100,7 @@ pub(crate) struct Age {
     pub(crate) ms: u64,
 }
 
-pub(super) fn parse_age(text: &str) -> Result<Age, String> {
+pub(crate) fn parse_age(text: &str) -> Result<Age, String> {
     let wrong =
         || format!("'{text}' is not an age: write a whole number with s, m, h, d or w, such as 26h or 30d");
     let digits = text.find(|sign: char| !sign.is_ascii_digit()).unwrap_or(text.len());
@@ -122,7 +128,7 @@ pub(crate) struct Share {
 }
 
 /// `5%` or `0.25%`: more than nothing, at most all, to four decimals.
-pub(super) fn parse_share(text: &str) -> Result<Share, String> {
+pub(crate) fn parse_share(text: &str) -> Result<Share, String> {
     let wrong =
         || format!("'{text}' is not a share: write a number from 0.0001% to 100%, such as 5% or 0.5%");
     let number = text.strip_suffix('%').ok_or_else(wrong)?;
@@ -150,14 +156,14 @@ pub(super) fn parse_chunk_size(text: &str) -> Result<ChunkParams, String> {
     ChunkParams::new(sizes[0], sizes[1], sizes[2]).map_err(|error| error.to_string())
 }
 
-pub(super) fn parse_kdf(text: &str) -> Result<Argon2Params, String> {
+pub(crate) fn parse_kdf(text: &str) -> Result<Argon2Params, String> {
     let [memory, passes, lanes] = parts(text).ok_or("write MEMORY,PASSES,LANES, for example 64MiB,3,4")?;
     let memory_kib = u32::try_from(parse_size(memory)? >> 10).map_err(|_| "too much memory")?;
     let number = |text: &str| text.parse::<u32>().map_err(|_| format!("'{text}' is not a number"));
     Argon2Params::new(memory_kib, number(passes)?, number(lanes)?).map_err(|error| error.to_string())
 }
 
-pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn parse_time(text: &str) -> Result<Timestamp, String> {
     let whole = if text.len() == "2026-11-22".len() { format!("{text}T00:00:00Z") } else { text.to_owned() };
     Timestamp::parse(&whole).map_err(|_| {
         "write an RFC 3339 time such as 2026-11-22T18:44:18Z or …+01:00, or a date, which begins at 00:00 UTC".to_owned()
@@ -165,7 +171,7 @@ pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
 }
 
 /// `series`, `none` or `tag:KEY`
-pub(super) fn parse_group_by(text: &str) -> Result<GroupBy, String> {
+pub(crate) fn parse_group_by(text: &str) -> Result<GroupBy, String> {
     match (text, text.strip_prefix("tag:")) {
         ("series", _) => Ok(GroupBy::Series),
         ("none", _) => Ok(GroupBy::Nothing),
@@ -174,11 +180,11 @@ pub(super) fn parse_group_by(text: &str) -> Result<GroupBy, String> {
     }
 }
 
-pub(super) fn parse_zone(text: &str) -> Result<Zone, String> {
+pub(crate) fn parse_zone(text: &str) -> Result<Zone, String> {
     text.parse().map_err(|error: containerarchive::UnknownZone| error.to_string())
 }
 
-pub(super) fn parse_selector(text: &str) -> Result<Selector, String> {
+pub(crate) fn parse_selector(text: &str) -> Result<Selector, String> {
     Selector::parse(text)
         .ok_or_else(|| "write latest, latest~N, or the beginning of an id (hexadecimal digits)".to_owned())
 }

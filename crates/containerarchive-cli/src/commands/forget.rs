@@ -10,7 +10,9 @@ use crate::ui::{Printable, count, time};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Content {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ForgetResult"))]
+pub(crate) struct Content {
     dry_run: bool,
     /// What is gone now, or would be.
     forgotten: Vec<String>,
@@ -19,6 +21,8 @@ struct Content {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ForgetInUse"))]
 struct InUseContent {
     id: String,
     holder: String,
@@ -51,7 +55,7 @@ fn refuse_pinned(found: &Snapshots, ids: &[SnapshotId]) -> Result<(), RepoError>
     if snapshots.is_empty() { Ok(()) } else { Err(RepoError::Pinned { snapshots }) }
 }
 
-fn content(done: &Forgotten, dry_run: bool) -> Content {
+pub(crate) fn content(done: &Forgotten, dry_run: bool) -> Content {
     let in_use = done.in_use.iter();
     Content {
         dry_run,

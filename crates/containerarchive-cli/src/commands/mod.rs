@@ -1,7 +1,7 @@
 //! One file per verb: options in, the library's verb, a report out.
 
 mod completions;
-mod forget;
+pub(crate) mod forget;
 mod info;
 mod ingest;
 mod init;
@@ -9,18 +9,18 @@ mod key;
 mod man;
 mod parity;
 mod pin;
-mod prune;
-mod reindex;
-mod repair;
+pub(crate) mod prune;
+pub(crate) mod reindex;
+pub(crate) mod repair;
 mod restore;
 mod retention;
-mod sessions;
+pub(crate) mod sessions;
 mod show;
 mod snapshots;
-mod stats;
-mod status;
-mod unlock;
-mod verify;
+pub(crate) mod stats;
+pub(crate) mod status;
+pub(crate) mod unlock;
+pub(crate) mod verify;
 
 use std::collections::BTreeMap;
 
@@ -28,9 +28,11 @@ use containerarchive::{Filter, Selector, SnapshotId, Snapshots};
 use serde::Serialize;
 
 use crate::args::{Cli, Command, FilterArgs, KeyValue};
+use crate::client::Client;
 use crate::context::Context;
 use crate::documents::Document;
 use crate::failure::{Failure, Outcome};
+use crate::rpc;
 use crate::ui::Terminal;
 
 /// Does what the user asked for.
@@ -42,7 +44,7 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Outcome {
     let context = || Context::new(&cli.global, cli.typed, terminal);
     match &cli.command {
         // Not where only the environment says so: that speaks of all verbs, and shells read these scripts.
-        Command::Completions(_) | Command::Man(_) if cli.typed.json => Err(no_document()),
+        Command::Completions(_) | Command::Man(_) | Command::Engine if cli.typed.json => Err(no_document()),
         Command::Init(arguments) => init::run(&context()?, arguments),
         Command::Ingest(arguments) => ingest::run(&context()?, arguments),
         Command::Restore(arguments) => restore::run(&context()?, arguments),
@@ -61,13 +63,14 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Outcome {
         Command::Unlock(arguments) => unlock::run(&context()?, arguments),
         Command::Key(command) => key::run(&context()?, command),
         Command::Info => info::run(&context()?),
+        Command::Engine => rpc::run(Client::new(&cli.global)?, terminal),
         Command::Completions(arguments) => completions::run(arguments, terminal),
         Command::Man(arguments) => man::run(arguments, terminal),
     }
 }
 
 fn no_document() -> Failure {
-    Failure::usage("manual pages and completion scripts are text, and there is no JSON document of them")
+    Failure::usage("this verb prints text or speaks a protocol, and there is no JSON document of that")
         .advise("leave out --json")
 }
 
@@ -98,7 +101,7 @@ fn tags(pairs: &[KeyValue]) -> Outcome<BTreeMap<String, String>> {
 }
 
 /// The ids of the snapshots that are meant, each once, in the order given.
-fn ids(found: &Snapshots, selectors: &[Selector], filter: &Filter) -> Outcome<Vec<SnapshotId>> {
+pub(crate) fn ids(found: &Snapshots, selectors: &[Selector], filter: &Filter) -> Outcome<Vec<SnapshotId>> {
     let mut ids = Vec::new();
     for selector in selectors {
         let id = found.find_id(selector, filter)?;

@@ -15,7 +15,9 @@ const LISTED: usize = 20;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Content<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "PruneResult"))]
+pub(crate) struct Content<'a> {
     dry_run: bool,
     removed_snapshots: u64,
     removed_packs: u64,
@@ -31,12 +33,16 @@ struct Content<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "PrunePending"))]
 struct PendingContent<'a> {
     bytes: u64,
     sessions: &'a [String],
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "PruneInUse"))]
 struct InUseContent<'a> {
     id: String,
     holder: &'a str,
@@ -44,6 +50,8 @@ struct InUseContent<'a> {
 
 /// Packs that go, or would.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "PrunePacks"))]
 struct PacksContent {
     remove: Vec<String>,
     /// Those among them whose needed chunks are stored again.
@@ -69,7 +77,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &PruneArgs) -> Outcome {
     super::tell(terminal, "containerarchive/prune/1", || content(&report), || text(&report, has_rules), None)
 }
 
-fn content(report: &PruneReport) -> Content<'_> {
+pub(crate) fn content(report: &PruneReport) -> Content<'_> {
     let ids = |packs: &[PackId]| packs.iter().map(PackId::to_hex).collect();
     let in_use = report.in_use.iter();
     Content {

@@ -10,7 +10,9 @@ use crate::ui::count;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Content {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ReindexResult"))]
+pub(crate) struct Content {
     packs: u64,
     chunks: u64,
     segments: u64,
@@ -31,7 +33,7 @@ pub(super) fn run(context: &Context<'_>) -> Outcome {
     terminal.print(&text(&report))
 }
 
-fn content(report: &ReindexReport) -> Content {
+pub(crate) fn content(report: &ReindexReport) -> Content {
     Content {
         packs: report.packs,
         chunks: report.chunks,

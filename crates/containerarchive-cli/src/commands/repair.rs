@@ -18,7 +18,9 @@ const LISTED: usize = 50;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Content<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "RepairResult"))]
+pub(crate) struct Content<'a> {
     /// Nothing was damaged, or everything was mended.
     ok: bool,
     dry_run: bool,
@@ -34,6 +36,8 @@ struct Content<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "RepairStep"))]
 struct StepContent<'a> {
     kind: &'static str,
     object: &'a str,
@@ -41,12 +45,16 @@ struct StepContent<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "RepairUnrepaired"))]
 struct UnrepairedContent<'a> {
     object: &'a str,
     text: &'a str,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "RepairLost"))]
 struct LostContent<'a> {
     snapshot: String,
     item: &'a str,
@@ -103,7 +111,7 @@ fn failure(report: &RepairReport) -> Option<Failure> {
     Some(Failure::new(ErrorCode::Mendable, text).advise(advice))
 }
 
-fn content(report: &RepairReport) -> Content<'_> {
+pub(crate) fn content(report: &RepairReport) -> Content<'_> {
     Content {
         ok: !report.is_lossy(),
         dry_run: report.is_dry_run,

@@ -13,6 +13,8 @@ const SERIES_COLUMNS: usize = 30;
 /// What becomes of one snapshot, in a document.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "PruneVerdict"))]
 pub(crate) struct VerdictDocument<'a> {
     id: String,
     created_at: String,

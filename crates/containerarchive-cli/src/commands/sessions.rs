@@ -6,11 +6,13 @@ use serde::Serialize;
 use crate::ui::{Table, time};
 
 /// Digits of an id and of a domain that are shown.
-pub(super) const SHORT_ID_DIGITS: usize = 8;
+pub(crate) const SHORT_ID_DIGITS: usize = 8;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct SessionContent<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Session"))]
+pub(crate) struct SessionContent<'a> {
     id: String,
     /// `live`, `dead`, `ended` or `unknown`.
     state: &'static str,
@@ -21,7 +23,7 @@ pub(super) struct SessionContent<'a> {
     started_at: String,
 }
 
-pub(super) fn session_content(session: &SessionView) -> SessionContent<'_> {
+pub(crate) fn session_content(session: &SessionView) -> SessionContent<'_> {
     let info = session.info.as_ref();
     SessionContent {
         id: session.id.to_hex(),
@@ -44,7 +46,7 @@ fn state_of(session: &SessionView) -> &'static str {
 }
 
 /// `width`: columns of the terminal that it is for.
-pub(super) fn session_table(sessions: &[SessionView], width: Option<usize>) -> String {
+pub(crate) fn session_table(sessions: &[SessionView], width: Option<usize>) -> String {
     let mut table = Table::new(&["SESSION", "STATE", "VERB", "BY", "PROCESS", "SINCE"], &[4]);
     for session in sessions {
         let info = session.info.as_ref();

@@ -12,7 +12,9 @@ use crate::ui::{Table, count, size};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Content {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "StatsResult"))]
+pub(crate) struct Content {
     snapshots: u64,
     damaged_snapshots: u64,
     series: u64,
@@ -35,6 +37,8 @@ struct Content {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "StatsChunks"))]
 struct Chunks {
     data: ChunkContent,
     structure: ChunkContent,
@@ -43,6 +47,8 @@ struct Chunks {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "StatsChunk"))]
 struct ChunkContent {
     chunks: u64,
     plain_bytes: u64,
@@ -50,6 +56,8 @@ struct ChunkContent {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "StatsPacks"))]
 struct Packs {
     data: PackContent,
     structure: PackContent,
@@ -60,6 +68,8 @@ struct Packs {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "StatsPack"))]
 struct PackContent {
     packs: u64,
     bytes: u64,
@@ -67,6 +77,8 @@ struct PackContent {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "StatsIndex"))]
 struct Index {
     segments: u64,
     entries: u64,
@@ -77,6 +89,8 @@ struct Index {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "StatsObjects"))]
 struct Objects {
     kind: &'static str,
     objects: u64,

@@ -17,7 +17,9 @@ const NAMED_SERIES: usize = 5;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Content<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "StatusResult"))]
+pub(crate) struct Content<'a> {
     /// Nothing is stale, missing or damaged.
     ok: bool,
     checked_at: String,
@@ -36,6 +38,8 @@ struct Content<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "StatusSeries"))]
 struct SeriesContent<'a> {
     series: &'a str,
     domain: String,
@@ -49,6 +53,8 @@ struct SeriesContent<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "StatusNewest"))]
 struct NewestContent {
     id: String,
     created_at: String,
@@ -58,6 +64,8 @@ struct NewestContent {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "StatusDamaged"))]
 struct DamagedContent<'a> {
     id: String,
     text: &'a str,
@@ -82,7 +90,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &StatusArgs) -> Outcome {
 }
 
 /// What is wrong, the worst first.
-fn failure(report: &StatusReport, max_age_ms: Option<u64>, is_all: bool) -> Option<Failure> {
+pub(crate) fn failure(report: &StatusReport, max_age_ms: Option<u64>, is_all: bool) -> Option<Failure> {
     let stale = stale_text(report, max_age_ms, is_all);
     if !report.damaged.is_empty() {
         let snapshots = count(report.damaged.len() as u64, "snapshot");
@@ -161,7 +169,7 @@ fn state_of(series: &SeriesStatus) -> &'static str {
     }
 }
 
-fn content(report: &StatusReport, max_age_ms: Option<u64>, ok: bool) -> Content<'_> {
+pub(crate) fn content(report: &StatusReport, max_age_ms: Option<u64>, ok: bool) -> Content<'_> {
     let series = |series| -> SeriesContent<'_> {
         let series: &SeriesStatus = series;
         let manifest = &series.newest.manifest;

@@ -10,7 +10,9 @@ use crate::failure::Outcome;
 use crate::ui::{count, output_width};
 
 #[derive(Serialize)]
-struct Content<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "UnlockResult"))]
+pub(crate) struct Content<'a> {
     /// As they stood before.
     ended: Vec<SessionContent<'a>>,
     left: Vec<SessionContent<'a>>,
@@ -24,7 +26,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &UnlockArgs) -> Outcome {
     super::tell(terminal, "containerarchive/unlock/1", || content(&report), text, None)
 }
 
-fn content(report: &UnlockReport) -> Content<'_> {
+pub(crate) fn content(report: &UnlockReport) -> Content<'_> {
     Content {
         ended: report.ended.iter().map(session_content).collect(),
         left: report.left.iter().map(session_content).collect(),

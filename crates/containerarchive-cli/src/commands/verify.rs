@@ -23,7 +23,9 @@ const NAMED_SNAPSHOTS: usize = 5;
 const SHORT_ID_DIGITS: usize = 8;
 
 #[derive(Serialize)]
-struct Content<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "VerifyResult"))]
+pub(crate) struct Content<'a> {
     /// Nothing is damaged or missing.
     ok: bool,
     /// `quick`, `standard` or `full`.
@@ -35,7 +37,9 @@ struct Content<'a> {
 }
 
 #[derive(Serialize)]
-struct ErrorContent<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "VerifyError"))]
+pub(crate) struct ErrorContent<'a> {
     object: &'a str,
     pack: Option<String>,
     /// The first chunk that a snapshot lacks because of it.
@@ -46,6 +50,8 @@ struct ErrorContent<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "VerifyHurt"))]
 struct HurtContent<'a> {
     id: String,
     /// Null: all of the snapshot.
@@ -53,6 +59,8 @@ struct HurtContent<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "VerifyLost"))]
 struct LostContent<'a> {
     snapshot: String,
     item: &'a str,
@@ -63,6 +71,8 @@ struct LostContent<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "VerifyStats"))]
 struct StatsContent {
     packs_checked: u64,
     shards_checked: u64,
@@ -122,22 +132,20 @@ fn level_word(level: VerifyLevel) -> &'static str {
     }
 }
 
-fn content(report: &VerifyReport) -> Content<'_> {
-    let error = |error| -> ErrorContent<'_> {
-        let error: &VerifyError = error;
-        let hurt = |(id, item)| -> HurtContent<'_> {
-            let (id, item): (&containerarchive::SnapshotId, &Option<String>) = (id, item);
-            HurtContent { id: id.to_hex(), item: item.as_deref() }
-        };
-        ErrorContent {
-            object: &error.object,
-            pack: error.pack.map(|pack| pack.to_hex()),
-            chunk: error.chunk.map(|chunk| chunk.hash.to_hex()),
-            snapshots: error.hurts.iter().map(|(id, item)| hurt((id, item))).collect(),
-            error: &error.text,
-            repairable: error.is_repairable,
-        }
-    };
+/// One error, as the document has it.
+pub(crate) fn error_content(error: &VerifyError) -> ErrorContent<'_> {
+    let hurts = error.hurts.iter();
+    ErrorContent {
+        object: &error.object,
+        pack: error.pack.map(|pack| pack.to_hex()),
+        chunk: error.chunk.map(|chunk| chunk.hash.to_hex()),
+        snapshots: hurts.map(|(id, item)| HurtContent { id: id.to_hex(), item: item.as_deref() }).collect(),
+        error: &error.text,
+        repairable: error.is_repairable,
+    }
+}
+
+pub(crate) fn content(report: &VerifyReport) -> Content<'_> {
     let lost = report.lost.iter().map(|lost| LostContent {
         snapshot: lost.snapshot.to_hex(),
         item: &lost.item,
@@ -149,7 +157,7 @@ fn content(report: &VerifyReport) -> Content<'_> {
     Content {
         ok: report.is_clean(),
         level: level_word(report.level),
-        errors: report.errors.iter().map(error).collect(),
+        errors: report.errors.iter().map(error_content).collect(),
         lost: lost.collect(),
         stats: StatsContent {
             packs_checked: stats.packs_checked,

@@ -1,0 +1,117 @@
+//! `listSnapshots`, `getSnapshot`, `listItems`: long lists come in pages.
+
+use containerarchive::{Filter, LoadedManifest, Selector, Snapshots, snapshots};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{filter, read, time, to_value};
+use crate::args::values;
+use crate::documents::{ItemDocument, SnapshotDocument};
+use crate::failure::{Failure, Outcome};
+use crate::rpc::Engine;
+use crate::rpc::jobs::Job;
+use crate::rpc::output::{MAX_RESULT_BYTES, fit};
+use crate::rpc::params::{GetSnapshotParams, ListItemsParams, ListSnapshotsParams, parse};
+
+/// What one snapshot takes of a page; the rest of its items is for `listItems`.
+const MAX_SNAPSHOT_BYTES: usize = 64 << 10;
+/// What a page takes before the last snapshot.
+const MAX_PAGE_BYTES: usize = MAX_RESULT_BYTES - MAX_SNAPSHOT_BYTES - (64 << 10);
+
+/// `listSnapshots`
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::rpc) struct ListSnapshotsResult {
+    /// Oldest first.
+    #[cfg_attr(test, schemars(with = "Vec<SnapshotDocument<'static>>"))]
+    snapshots: Vec<Value>,
+    /// Ids of those that are damaged or missing and cannot be listed; on the first page.
+    damaged: Vec<String>,
+    /// For the next page; null on the last one.
+    cursor: Option<String>,
+}
+
+/// `listItems`
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::rpc) struct ListItemsResult<'a> {
+    items: Vec<ItemDocument<'a>>,
+    /// For the next page; null on the last one.
+    cursor: Option<u32>,
+}
+
+pub(super) fn list_snapshots(engine: &Engine<'_>, job: &Job, params: &str) -> Outcome<Value> {
+    let params: ListSnapshotsParams = parse(params)?;
+    let filter = Filter {
+        after: time(params.after.as_ref(), "after")?,
+        before: time(params.before.as_ref(), "before")?,
+        ..filter(params.tags, params.series)
+    };
+    let found = find_all(engine, job)?;
+    let mut page = ListSnapshotsResult { snapshots: Vec::new(), damaged: Vec::new(), cursor: None };
+    let mut left = found.matching(&filter).skip(skipped(params.cursor.as_deref(), &found, &filter)?);
+    if params.cursor.is_none() {
+        page.damaged = found.damaged().keys().map(|id| id.to_hex()).collect();
+    }
+    let mut bytes = 0;
+    let mut last = None;
+    for loaded in &mut left {
+        if bytes > MAX_PAGE_BYTES {
+            page.cursor = last;
+            break;
+        }
+        let document = SnapshotDocument::from(&loaded.manifest).pinned(found.is_pinned(loaded.manifest.id));
+        let document = fit(to_value(&document)?, MAX_SNAPSHOT_BYTES);
+        bytes += document.to_string().len();
+        last = Some(loaded.manifest.id.to_hex());
+        page.snapshots.push(document);
+    }
+    to_value(&page)
+}
+
+/// How many come before the page that follows the snapshot which the cursor names.
+fn skipped(cursor: Option<&str>, found: &Snapshots, filter: &Filter) -> Outcome<usize> {
+    let Some(cursor) = cursor else { return Ok(0) };
+    let at = found.matching(filter).position(|loaded| loaded.manifest.id.to_hex() == cursor);
+    let gone = || {
+        Failure::usage("the snapshot is gone at which the page before ended, or the cursor is none")
+            .advise("list from the beginning")
+    };
+    at.map(|at| at + 1).ok_or_else(gone)
+}
+
+pub(super) fn get_snapshot(engine: &Engine<'_>, job: &Job, params: &str) -> Outcome<Value> {
+    let params: GetSnapshotParams = parse(params)?;
+    let found = find_all(engine, job)?;
+    let loaded = find(&found, &params.id)?;
+    let is_pinned = found.is_pinned(loaded.manifest.id);
+    to_value(&SnapshotDocument::with_evidence(&loaded.manifest).pinned(is_pinned))
+}
+
+pub(super) fn list_items(engine: &Engine<'_>, job: &Job, params: &str) -> Outcome<Value> {
+    let params: ListItemsParams = parse(params)?;
+    let found = find_all(engine, job)?;
+    let items = &find(&found, &params.id)?.manifest.items;
+    let begin = params.cursor.unwrap_or(0);
+    let mut page = ListItemsResult { items: Vec::new(), cursor: None };
+    let mut bytes = 0;
+    for (number, item) in (begin..).zip(items.iter().skip(begin as usize)) {
+        if bytes > MAX_PAGE_BYTES {
+            page.cursor = Some(number);
+            break;
+        }
+        let document = ItemDocument::with_evidence(item);
+        bytes += to_value(&document)?.to_string().len();
+        page.items.push(document);
+    }
+    to_value(&page)
+}
+
+fn find_all(engine: &Engine<'_>, job: &Job) -> Outcome<Snapshots> {
+    Ok(snapshots(&*engine.repository()?, &engine.client.pins, job)?)
+}
+
+fn find<'a>(found: &'a Snapshots, id: &str) -> Outcome<&'a LoadedManifest> {
+    let selector: Selector = read(id, "id", values::parse_selector)?;
+    Ok(found.find(&selector, &Filter::default())?)
+}
