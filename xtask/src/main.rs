@@ -1,4 +1,5 @@
-//! Project tasks: `cargo xtask test | tidy | bench | bench parity | bench prune | sim | kit | golden | errors | schema`.
+//! Project tasks: `cargo xtask test | tidy | bench | bench parity | bench prune | sim | npm | kit | golden | errors |
+//! schema`.
 
 #![expect(
     clippy::print_stdout,
@@ -7,6 +8,7 @@
 )]
 
 mod bench;
+mod npm;
 mod sim;
 mod test;
 mod testdata;
@@ -45,6 +47,11 @@ usage: cargo xtask <task>
                                  --from      the first one
                                  --seed      this one alone
                                  --plant     break a rule, and fail unless that is noticed
+  npm [--out DIR] [--binary FILE]
+                                 pack the npm packages: `containerarchive`, and the program for this computer
+                                 --out       where the tarballs go [default: target/npm]
+                                 --binary    a program that was built; else it is built, on Linux without any need of
+                                             the system's libraries
   kit                            write testdata/kit/ anew from crates/containerarchive/tests/kit/
   golden                         write testdata/golden/v1/ anew: gives up the proof that this version reads what an
                                  earlier one wrote, so only while the format may still change
@@ -74,6 +81,10 @@ fn main() -> ExitCode {
         },
         ["sim", options @ ..] => match sim::Options::parse(options) {
             Ok(options) => sim::main(&root(), &options),
+            Err(problem) => usage(&problem),
+        },
+        ["npm", options @ ..] => match npm::Options::parse(options) {
+            Ok(options) => npm::main(&root(), &options),
             Err(problem) => usage(&problem),
         },
         ["test", options @ ..] => match test::Options::parse(options) {
