@@ -111,7 +111,8 @@ fn compare_versions(node: &Path, binary: &Path) -> Result<(), String> {
         let manifest: Value = serde_json::from_slice(&text).map_err(|error| format!("{name}: {error}"))?;
         if manifest.pointer(pointer).and_then(Value::as_str) != Some(VERSION) {
             return Err(format!(
-                "node/{name} has not the workspace's version: npm version --prefix node {VERSION}"
+                "node/{name} has not the workspace's version: npm --prefix node version {VERSION} \
+                 --no-git-tag-version --allow-same-version"
             ));
         }
     }

@@ -108,6 +108,7 @@ fn wants_loader(program: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn this_computer_has_a_row_and_a_program_with_a_loader_is_for_glibc_only() {
         let this = this().unwrap();
