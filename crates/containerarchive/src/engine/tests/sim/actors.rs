@@ -148,10 +148,10 @@ impl Scene<'_> {
         Ok(())
     }
 
-    /// Up to four days, most often much less.
+    /// Some days or some seconds.
     fn nap_ms(&mut self) -> i64 {
-        let most = self.dice.below(14);
-        self.dice.below((50_000 << most).min(4 * DAY_MS)) as i64
+        let most = if self.dice.one_in(2) { 5 * DAY_MS } else { 20_000 };
+        self.dice.below(most) as i64
     }
 
     fn judge(&self, checked: Result<(), String>) {

@@ -6,6 +6,7 @@ mod dice;
 mod shadow;
 mod shapes;
 mod store;
+mod weak;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

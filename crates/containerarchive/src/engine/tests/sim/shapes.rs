@@ -44,14 +44,14 @@ pub(super) struct Taste {
 }
 
 impl Shape {
-    /// The run of a seed: of sixteen, ten are of the mixed kind, four close, one forced and one weak.
+    /// The run of a seed: of sixteen, nine are of the mixed kind, four close, one forced and two weak.
     pub(super) fn of(seed: u64) -> Self {
         let mut dice = Dice::of(seed, 0);
         let mut shape = Self::mixed(&mut dice);
-        match seed % 8 {
-            5 | 6 => shape.make_close(&mut dice),
-            7 if seed % 16 == 7 => shape.make_forced(&mut dice),
-            7 => shape.make_weak(&mut dice),
+        match seed % 16 {
+            5 | 6 | 13 | 14 => shape.make_close(&mut dice),
+            7 => shape.make_forced(&mut dice),
+            11 | 15 => shape.make_weak(&mut dice),
             _ => {}
         }
         shape

@@ -57,7 +57,7 @@ impl ProcessStore {
         answer: impl FnOnce(&dyn Store) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         match self.world.call(self.process, word, name) {
-            Fate::Goes => match self.world.stale() {
+            Fate::Goes => match self.world.stale(self.process) {
                 Some(shown) => answer(&shown),
                 None => answer(&*self.world.store),
             },

@@ -8,13 +8,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::dice::Dice;
 use super::shadow::Shadow;
 use super::shapes::{Shape, Tempo};
+use super::weak::Past;
 use crate::base::{Clock, ObjectName, Timestamp};
 use crate::store::{Durability, MemoryStore, Store, StoreErrorKind};
 
 pub(super) const DAY_MS: u64 = 24 * 3600 * 1000;
 const MAX_PAUSE_MS: u64 = 30 * DAY_MS;
-/// Weak stores show what was at most so long ago, and no call to them takes longer than a day.
-const MAX_STALE_MS: u64 = 2 * DAY_MS;
+/// No call to a weak store takes longer than a day.
 const MAX_WEAK_PAUSE_MS: u64 = DAY_MS - 60_000;
 /// A run that takes more calls does not end.
 const MAX_CALLS: u64 = 400_000;
@@ -86,17 +86,8 @@ struct State {
     volatile: BTreeSet<ObjectName>,
     locks: BTreeMap<ObjectName, Process>,
     violation: Option<String>,
-    /// Of weak stores: when each object came, and what happened to which object when.
-    born: BTreeMap<ObjectName, i64>,
-    past: Vec<Change>,
-}
-
-/// A change of a weak store.
-struct Change {
-    at_ms: i64,
-    name: ObjectName,
-    /// What was deleted, and when it had come; `None`: it was put.
-    deleted: Option<(Vec<u8>, i64)>,
+    /// Of weak stores.
+    past: Past,
 }
 
 /// The true time.
@@ -143,8 +134,7 @@ impl World {
             volatile: BTreeSet::new(),
             locks: BTreeMap::new(),
             violation: None,
-            born: BTreeMap::new(),
-            past: Vec::new(),
+            past: Past::default(),
             dice,
         };
         Self {
@@ -171,6 +161,7 @@ impl World {
         state.faults = Faults { pauses: 0, kills: 0, failures: 0, power_losses: 0 };
         state.tempo.late_gap = u64::MAX;
         state.tempo.stale_gap = u64::MAX;
+        state.past.catch_up();
     }
 
     /// Waits for the first turn.
@@ -370,10 +361,7 @@ impl World {
             return false;
         }
         if self.kind.is_weak && !is_there {
-            let mut state = self.state();
-            let at_ms = self.clock.now().0;
-            state.born.insert(name.clone(), at_ms);
-            state.past.push(Change { at_ms, name: name.clone(), deleted: None });
+            self.state().past.put(name, self.clock.now().0);
         }
         self.store.remove(name);
         let put = self.store.put(name, bytes, durability);
@@ -388,10 +376,7 @@ impl World {
         if self.kind.is_weak
             && let Ok(bytes) = self.store.get(name, u64::MAX)
         {
-            let mut state = self.state();
-            let at_ms = self.clock.now().0;
-            let born = state.born.remove(name).unwrap_or(at_ms);
-            state.past.push(Change { at_ms, name: name.clone(), deleted: Some((bytes, born)) });
+            self.state().past.delete(name, bytes, self.clock.now().0);
         }
         let is_gone = self.store.remove(name);
         self.state().volatile.remove(name);
@@ -422,25 +407,13 @@ impl World {
     }
 
     /// What a read or a listing of a weak store shows this time, if not what is.
-    pub(super) fn stale(&self) -> Option<MemoryStore> {
-        let mut state = self.state();
-        let gap = state.tempo.stale_gap;
-        if !self.kind.is_weak || !state.dice.one_in(gap) {
+    pub(super) fn stale(&self, process: Process) -> Option<MemoryStore> {
+        if !self.kind.is_weak {
             return None;
         }
-        let most = state.dice.below(19);
-        let age_ms = state.dice.below((1000_u64 << most).min(MAX_STALE_MS)) as i64;
-        let now = self.clock.now().0;
-        let clock = Arc::new(TrueClock(AtomicI64::new(now)));
-        let shown = self.store.fork().with_clock(Arc::<TrueClock>::clone(&clock));
-        for change in state.past.iter().rev().take_while(|change| change.at_ms > now - age_ms) {
-            shown.remove(&change.name);
-            if let Some((bytes, born)) = &change.deleted {
-                clock.0.store(*born, Ordering::Relaxed);
-                drop(shown.put(&change.name, bytes, Durability::Durable));
-            }
-        }
-        Some(shown)
+        let state = &mut *self.state();
+        let reader = (process.actor, self.clock.now().0);
+        state.past.shown(&self.store, reader, &mut state.dice, state.tempo.stale_gap)
     }
 
     pub(super) fn lock(&self, name: &ObjectName, process: Process) {
