@@ -14,6 +14,9 @@ export type Source =
   | Blob
   | ChildProcess;
 
+/** How much of a stream is read at once. */
+const READ_BYTES = 1 << 20;
+
 /** How much of what a child says on the standard error goes into the message of its failure. */
 const STDERR_BYTES = 4 << 10;
 
@@ -66,9 +69,17 @@ function readableContent(source: Readable): Content {
   if (source.readableEnded || source.destroyed) {
     throw new UsageError('E_USAGE', 'the source has been read or destroyed already', { cause: source.errored });
   }
+  const first: unknown = readAhead(source);
   const iterator = source[Symbol.asyncIterator]();
+  let isFirst = first !== null;
   return {
-    next: () => iterator.next(),
+    next: async () => {
+      if (isFirst) {
+        isFirst = false;
+        return { done: false, value: first };
+      }
+      return iterator.next();
+    },
     confirm: async () => {
       if (!source.readableEnded) {
         throw source.errored ?? new Error('the stream was closed before its end');
@@ -78,6 +89,15 @@ function readableContent(source: Readable): Content {
       source.destroy(why);
     },
   };
+}
+
+/**
+ * Has a stream read so much at once, and not its default of 64 KiB, each of which costs several waits: who asks for more
+ * than a stream's mark raises it (`Readable.read` in Node's lib/internal/streams/readable.js). Returns what is there.
+ */
+function readAhead(source: Readable): unknown {
+  const isOfBytes = !source.readableObjectMode && source.readableEncoding === null;
+  return isOfBytes && source.readableHighWaterMark < READ_BYTES ? source.read(READ_BYTES) : null;
 }
 
 function webContent(source: ReadableStream<Uint8Array>): Content {

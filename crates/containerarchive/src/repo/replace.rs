@@ -21,7 +21,11 @@ pub fn replace(store: &dyn Store, name: &ObjectName, bytes: &[u8]) -> Result<(),
         return Ok(());
     }
     let set_aside = set_aside(store, name)?;
-    store.put(name, bytes, Durability::Durable)?;
+    match store.put(name, bytes, Durability::Durable) {
+        // Whoever makes it came first, as a writer with the replica of its snapshot: what is there is looked at.
+        Err(error) if error.kind != StoreErrorKind::AlreadyExists => return Err(error.into()),
+        _ => {}
+    }
     if store.get(name, bytes.len() as u64)? != bytes {
         return Err(RepoError::SealCheck {
             why: format!("{name}, which was written just now, reads differently"),
@@ -60,4 +64,31 @@ pub fn set_aside(store: &dyn Store, name: &ObjectName) -> Result<Option<ObjectNa
     };
     delete_if_there(store, name)?;
     Ok(copied)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::{MemoryStore, ObservedStore, StoreOperation};
+
+    fn replaced_while_somebody_puts(other: &'static [u8]) -> Result<(), RepoError> {
+        let base = Arc::new(MemoryStore::new());
+        let store = ObservedStore::new(Arc::<MemoryStore>::clone(&base));
+        store.set_before(move |call| {
+            if call.operation == StoreOperation::Put {
+                base.put(&names::config(), other, Durability::Durable)?;
+            }
+            Ok(())
+        });
+        replace(&store, &names::config(), b"right")
+    }
+
+    #[test]
+    fn what_its_writer_put_meanwhile_is_as_good_unless_it_is_something_else() {
+        replaced_while_somebody_puts(b"right").unwrap();
+        let error = replaced_while_somebody_puts(b"wrong").unwrap_err();
+        assert!(matches!(error, RepoError::SealCheck { .. }), "{error}");
+    }
 }

@@ -64,6 +64,20 @@ fn groups_of(lab: &Lab) -> usize {
     Groups::load(lab.open().unwrap().parity_store()).unwrap().all().len()
 }
 
+/// As a prune leaves it that was killed behind its deletions.
+#[test]
+fn a_group_of_which_a_pack_is_gone_is_not_merged_and_takes_no_protection_from_others() {
+    let (lab, store, snapshots) = unmerged(false, 5);
+    let gone: Vec<PackId> = packs(&lab.open().unwrap()).into_iter().take(2).collect();
+    gone.iter().for_each(|pack| assert!(store.remove(&names::pack(*pack))));
+    let before = groups_of(&lab);
+    assert!(merge_small_groups(&lab.open().unwrap(), DomainId::MAIN).unwrap() > 1);
+    assert!(groups_of(&lab) < before);
+    assert_protected(&lab, &store, &packs(&lab.open().unwrap()), "beside packs that are gone");
+    // Their own groups still bring them back.
+    assert_restores(&lab, &snapshots, "with packs that are gone");
+}
+
 #[test]
 fn writers_that_merge_at_once_leave_every_pack_protected() {
     for round in 0..if is_long() { 60 } else { 4 } {

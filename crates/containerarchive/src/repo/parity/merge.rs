@@ -26,7 +26,8 @@ const ROWS_AT_ONCE: usize = 32;
 /// What can be merged has the same kind, domain and number of shards.
 type Like = (Class, DomainId, u8);
 
-/// Merges small groups, if there are many of them, or their shards take more than a tenth of what they protect.
+/// Merges small groups, if there are many of them, or their shards take more than a tenth of what they protect; those of
+/// which a pack is gone are left to prune and repair. Asks for each pack whether it is there, and reads none.
 /// Returns how many groups became one. Does nothing while another maintenance session runs.
 ///
 /// # Errors
@@ -74,11 +75,27 @@ fn merge_all(
 ) -> Result<usize, RepoError> {
     let mut merged = 0;
     for bin in plan(groups, domain, most) {
-        if merge_bin(repository, &bin, session)? {
-            merged += bin.len();
+        let mut whole = Vec::with_capacity(bin.len());
+        for stored in bin {
+            if has_all_packs(repository, stored)? {
+                whole.push(stored);
+            }
+        }
+        if whole.len() > 1 && merge_bin(repository, &whole, session)? {
+            merged += whole.len();
         }
     }
     Ok(merged)
+}
+
+/// A pack that is gone, as what a killed prune has deleted, is a loss that the packs of other groups would have to share.
+fn has_all_packs(repository: &Repository, stored: &StoredGroup) -> Result<bool, RepoError> {
+    for member in &stored.group.members {
+        if repository.store.head(&names::pack(member.pack))?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Which groups become one.
