@@ -109,7 +109,7 @@ pub fn create(
     }
     let (repository, bytes) = made?;
     // After the config, so that an init which is interrupted here has made a repository all the same.
-    reserve::keep(&**store, &*environment.random, monitor);
+    reserve::keep(&**store, monitor);
     let pin = Pin {
         repository,
         is_encrypted: options.credential.is_some(),

@@ -3,7 +3,8 @@
 
 use super::objects::delete_if_there;
 use super::{RepoError, Repository};
-use crate::base::{Monitor, Problem, Randomness};
+use crate::base::random::Randomness;
+use crate::base::{Monitor, Problem, SystemRandomness};
 use crate::format::names;
 use crate::store::{Durability, Store, StoreErrorKind};
 
@@ -23,16 +24,16 @@ impl Repository {
     /// Makes the reserve, if it is missing or shorter than it should be, as long as there is room for; what fails is a
     /// warning. Writes and fsyncs at most 4 MiB.
     pub fn keep_reserve(&self, monitor: &dyn Monitor) {
-        keep(&*self.store, &*self.environment.random, monitor);
+        keep(&*self.store, monitor);
     }
 }
 
 /// As [`Repository::keep_reserve`], for a repository that was not opened yet.
-pub(super) fn keep(store: &dyn Store, random: &dyn Randomness, monitor: &dyn Monitor) {
+pub(super) fn keep(store: &dyn Store, monitor: &dyn Monitor) {
     if !store.capabilities().is_local {
         return;
     }
-    let text = match make(store, random) {
+    let text = match make(store) {
         Ok(true) => return,
         Ok(false) => "there is no room for it".to_owned(),
         Err(error) => error.to_string(),
@@ -44,7 +45,7 @@ pub(super) fn keep(store: &dyn Store, random: &dyn Randomness, monitor: &dyn Mon
 }
 
 /// False if there is no room for the shortest one.
-fn make(store: &dyn Store, random: &dyn Randomness) -> Result<bool, RepoError> {
+fn make(store: &dyn Store) -> Result<bool, RepoError> {
     let name = names::reserve();
     match store.head(&name)? {
         Some(len) if len >= LENGTHS[0] as u64 => return Ok(true),
@@ -52,9 +53,10 @@ fn make(store: &dyn Store, random: &dyn Randomness) -> Result<bool, RepoError> {
         Some(_) => delete_if_there(store, &name)?,
         None => {}
     }
-    // Nothing that a file system could compress, or find elsewhere: deleting it must give the space back.
+    // Nothing that a file system could compress, or find elsewhere: deleting it must give the space back. Nobody reads it,
+    // so that a simulator need not repeat it.
     let mut bytes = vec![0; LENGTHS[0]];
-    random.fill(&mut bytes)?;
+    SystemRandomness.fill(&mut bytes)?;
     for len in LENGTHS {
         match store.put(&name, &bytes[..len], Durability::Durable) {
             Err(error) if error.kind == StoreErrorKind::Full => {}

@@ -112,10 +112,14 @@ fn begin(repository: &Repository, monitor: &dyn Monitor) -> Result<(Maintenance,
     let (mut waited_ms, mut is_full) = (0, false);
     loop {
         match Maintenance::begin(repository, &own, "prune") {
-            Err(RepoError::Held { .. }) if waited_ms < most_ms && !monitor.is_cancelled() => {
+            // Looking writes nothing, unlike registering.
+            Err(RepoError::Held { .. }) if waited_ms < most_ms && !monitor.is_cancelled() => loop {
                 repository.environment.clock.sleep_ms(step_ms);
                 waited_ms += step_ms;
-            }
+                if waited_ms >= most_ms || monitor.is_cancelled() || !Maintenance::is_held(repository)? {
+                    break;
+                }
+            },
             Err(error) if error.is_full() && repository.spend_reserve() => is_full = true,
             begun => return Ok((begun?, is_full)),
         }
