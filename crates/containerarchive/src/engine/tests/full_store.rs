@@ -19,6 +19,9 @@ const RESERVE: u64 = 64 << 10;
 /// A file takes whole blocks.
 const BLOCK: u64 = 512;
 
+/// Snapshots with their content.
+type Stored = Vec<(SessionId, Vec<u8>)>;
+
 fn used(store: &MemoryStore) -> u64 {
     bytes_of(store).values().map(|bytes| (bytes.len() as u64).next_multiple_of(BLOCK)).sum()
 }
@@ -42,7 +45,7 @@ fn with_room(store: &Arc<MemoryStore>, room: u64) -> Arc<ObservedStore> {
     observed
 }
 
-fn scene(is_encrypted: bool) -> (Arc<MemoryStore>, Lab, Vec<(SessionId, Vec<u8>)>) {
+fn scene(is_encrypted: bool) -> (Arc<MemoryStore>, Lab, Stored) {
     let store = Arc::new(MemoryStore::new());
     let lab = Lab::new(Arc::<MemoryStore>::clone(&store), is_encrypted, 5);
     lab.create().unwrap();
