@@ -782,7 +782,7 @@ def damage(label, source, wanted, how, flips, seed=SEED):
 
     for name in objects(source):
         size = os.path.getsize(os.path.join(source, name))
-        if name.startswith(("tmp/", "quarantine/")) or size == 0:
+        if name.startswith(("tmp/", "quarantine/", "reserve")) or size == 0:
             continue
         # a lost pack without a list of packs can only be named through its snapshot
         gone = [name] + ([f"snapshots/{s}.json" for s in wanted] if name.endswith(".pack") else [])

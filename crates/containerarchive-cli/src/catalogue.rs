@@ -143,7 +143,7 @@ pub(crate) const CATALOGUE: &[Entry] = &[
         code: ErrorCode::Full,
         exit_code: 15,
         cause: "no space is left where the repository, or what is written, lies",
-        advice: "free some space where the repository (or the restored files) are, then repeat; no snapshot was made",
+        advice: "free some space where the repository (or the restored files) are, then repeat; no snapshot was made ('containerarchive forget' and 'prune' work on a full disk, too)",
         is_retryable: false,
     },
     Entry {

@@ -244,7 +244,7 @@ error_codes! {
 impl Error {
     /// Whether the store has no space left.
     pub(crate) fn is_full(&self) -> bool {
-        matches!(self, Self::Repo(RepoError::Store(error)) if error.kind == StoreErrorKind::Full)
+        matches!(self, Self::Repo(error) if error.is_full())
     }
 
     /// What went wrong itself, without what had been done before.

@@ -311,6 +311,10 @@ fn write(folder: &Path) {
         open(&encrypted.store, &encrypted.environment, Credential::KeyFile(&writer_key), &SilentMonitor);
     encrypted.ingest(&writer, "writer", &[(name, &small), ("noise", &bytes)]);
 
+    for repository in ["plain", "encrypted"] {
+        // Means nothing, and is long.
+        fs::remove_file(folder.join(repository).join("reserve")).unwrap();
+    }
     let expected = json!({"repositories": [
         {"path": "plain", "passphrase": null, "keyFile": null, "snapshots": plain.snapshots},
         {"path": "encrypted", "passphrase": PASSPHRASE, "keyFile": "golden.key", "snapshots": encrypted.snapshots},

@@ -21,7 +21,11 @@ goes on. A prune may be interrupted or killed at any time.
 
 It refuses (exit code 14, nothing is deleted) while a snapshot or anything that one needs is missing or damaged: run \
 'containerarchive repair' first; what that cannot mend is accepted by 'containerarchive forget' with the whole id of the \
-snapshot that it hurts. Beside another prune or repair it gives way with exit code 11.
+snapshot that it hurts. If only snapshots of a write domain are hurt, nothing of that domain is deleted, a warning says so, \
+and the rest goes on. Beside another prune or repair it gives way with exit code 11.
+
+On a disk without any free space it works, too, and first deletes what needs no copies; for what it must write 4 MiB are set \
+aside in a repository on a local disk.
 
 Examples:
   containerarchive prune --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --dry-run

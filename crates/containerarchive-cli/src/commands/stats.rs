@@ -129,6 +129,7 @@ fn word(class: ObjectClass) -> &'static str {
         ObjectClass::Records => "records",
         ObjectClass::Replicas => "replicas",
         ObjectClass::Quarantine => "quarantine",
+        ObjectClass::Reserve => "reserve",
         ObjectClass::Other => "other",
     }
 }

@@ -15,6 +15,8 @@ mod errors;
 #[cfg(test)]
 mod forget;
 #[cfg(test)]
+mod full_disk;
+#[cfg(test)]
 mod interrupts;
 #[cfg(test)]
 mod keys;

@@ -104,13 +104,15 @@ pub enum ObjectClass {
     Replicas,
     /// What a repair put aside.
     Quarantine,
+    /// Space for a prune on a full disk.
+    Reserve,
     /// Anything else that lies in the repository's folder.
     Other,
 }
 
 impl ObjectClass {
     /// All classes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Config,
         Self::Keys,
         Self::Packs,
@@ -122,6 +124,7 @@ impl ObjectClass {
         Self::Records,
         Self::Replicas,
         Self::Quarantine,
+        Self::Reserve,
         Self::Other,
     ];
 
@@ -139,6 +142,7 @@ impl ObjectClass {
             names::RECORDS => Self::Records,
             names::REPLICAS => Self::Replicas,
             "quarantine" => Self::Quarantine,
+            names::RESERVE => Self::Reserve,
             _ => Self::Other,
         }
     }

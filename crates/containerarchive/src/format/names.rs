@@ -27,6 +27,8 @@ pub const LOCKS: &str = "locks";
 pub const RECORDS: &str = "records";
 /// Folder of replicas.
 pub const REPLICAS: &str = "replicas";
+/// Space that only those spend who make room.
+pub const RESERVE: &str = "reserve";
 
 /// The kinds of records that version 1 has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +83,12 @@ fn unnamed(text: &str) -> ObjectName {
 #[must_use]
 pub fn config() -> ObjectName {
     name(CONFIG)
+}
+
+/// `reserve`
+#[must_use]
+pub fn reserve() -> ObjectName {
+    name(RESERVE)
 }
 
 /// `keys/<slot>.json`

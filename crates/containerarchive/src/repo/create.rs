@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::objects::{delete_if_there, put_replica, put_replicated};
+use super::reserve;
 use super::slots::write_slot;
 use super::{Environment, RepoError};
 use crate::base::limits::MAX_SMALL_JSON_BYTES;
@@ -107,6 +108,8 @@ pub fn create(
         let _ = delete_if_there(&**store, name);
     }
     let (repository, bytes) = made?;
+    // After the config, so that an init which is interrupted here has made a repository all the same.
+    reserve::keep(&**store, monitor);
     let pin = Pin {
         repository,
         is_encrypted: options.credential.is_some(),

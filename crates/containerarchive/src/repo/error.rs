@@ -236,6 +236,12 @@ impl RepoError {
         }
     }
 
+    /// Whether the store has no space left.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Store(error) if error.kind == StoreErrorKind::Full)
+    }
+
     /// As [`Self::is_damage`] for packs and segments: one of an unknown version is of no use either, and others may
     /// have what it has.
     #[must_use]

@@ -34,11 +34,31 @@ pub struct Forgotten {
 /// live session reads are left for the next run. An interrupted run may be repeated. Also removes what is left of one
 /// whose manifest is damaged, and accepts that one is missing: from then on a signed record says why.
 ///
-/// Costs a read for each session, two listings, and two deletions for each snapshot.
+/// Costs a read for each session, two listings, and two deletions for each snapshot. On a full disk the record takes its
+/// space from the reserve, which is made again.
 ///
 /// # Errors
 /// The holder is no admin; [`RepoError::Pinned`] if any of them is pinned, and then none was forgotten; the store failed.
 pub fn forget_snapshots(
+    repository: &Repository,
+    snapshots: &[SessionId],
+    monitor: &dyn Monitor,
+) -> Result<Forgotten, RepoError> {
+    match forget_without_reserve(repository, snapshots, monitor) {
+        Err(error) if error.is_full() && repository.spend_reserve() => {
+            let done = forget_without_reserve(repository, snapshots, monitor);
+            repository.keep_reserve(monitor);
+            done
+        }
+        other => other,
+    }
+}
+
+/// As [`forget_snapshots`], for a caller that spends the reserve itself.
+///
+/// # Errors
+/// As there.
+pub fn forget_without_reserve(
     repository: &Repository,
     snapshots: &[SessionId],
     monitor: &dyn Monitor,
@@ -61,7 +81,10 @@ pub fn forget_snapshots(
     let (name, bytes) = record
         .seal_record(repository.config.repository, id, repository.keys.signer())
         .map_err(|source| RepoError::format(&names::record(Forget::KIND, id), source))?;
-    put_replicated(&*repository.store, &name, &bytes)?;
+    put_replicated(&*repository.store, &name, &bytes).inspect_err(|_| {
+        // Nothing was deleted yet. The first error is the one to tell.
+        let _ = delete_replicated(&*repository.store, &name);
+    })?;
     // Looked at once more now that the record is durable, as `pin` looks for records after its own is: of the two, one
     // sees the other. Nothing was deleted yet, so the record may go.
     if let Err(error) = refuse_pinned(repository, &done.forgotten) {

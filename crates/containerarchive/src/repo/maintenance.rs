@@ -20,7 +20,7 @@ impl Maintenance {
     /// [`RepoError::Held`] names the other one; the store failed.
     pub fn begin(repository: &Repository, domain: &DomainKeys, what: &str) -> Result<Self, RepoError> {
         let session = Session::register(repository, domain, &format!("{MAINTENANCE}{what}"))?;
-        match other(repository, session.id) {
+        match other(repository, Some(session.id)) {
             Ok(None) => Ok(Self(session)),
             Ok(Some(holder)) => {
                 session.end(repository)?;
@@ -32,6 +32,14 @@ impl Maintenance {
                 Err(error)
             }
         }
+    }
+
+    /// Whether there is one now. Writes nothing; only [`Self::begin`] makes sure.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn is_held(repository: &Repository) -> Result<bool, RepoError> {
+        Ok(other(repository, None)?.is_some())
     }
 
     /// Its id.
@@ -71,7 +79,7 @@ impl Maintenance {
 }
 
 /// Another live maintenance session, for people. Of two that begin at once both may give way, never none.
-fn other(repository: &Repository, own: SessionId) -> Result<Option<String>, RepoError> {
+fn other(repository: &Repository, own: Option<SessionId>) -> Result<Option<String>, RepoError> {
     let sessions = list_sessions(repository, &SilentMonitor)?;
     let is_live = |state| matches!(state, SessionState::Live | SessionState::Unknown);
     // On a weak store, where no lock tells who is dead, time does: all that prune needs to come as far as to end it.
@@ -80,7 +88,7 @@ fn other(repository: &Repository, own: SessionId) -> Result<Option<String>, Repo
     let is_over = |session: &SessionView| least_ms > 0 && newest.saturating_sub(session.created.0) > least_ms;
     let others = sessions
         .into_iter()
-        .filter(|session| session.id != own && is_live(session.state) && !is_over(session));
+        .filter(|session| Some(session.id) != own && is_live(session.state) && !is_over(session));
     let is_in_the_way = |session: &SessionView| match &session.info {
         // It could not be read, or is another domain's: it may be maintenance. Dead ones are in nobody's way.
         None => true,

@@ -20,6 +20,7 @@ mod pinned;
 mod publish;
 mod recipe;
 mod replace;
+mod reserve;
 mod retired;
 mod segment_list;
 mod segment_reader;
@@ -37,7 +38,7 @@ pub use compact::compact_segments;
 pub use create::{CreateOptions, NewCredential, create, is_leftover_of_init};
 pub use error::RepoError;
 pub use fence::{end_dead_sessions, end_session, remove_spent_fences};
-pub use forget::{Forgotten, InUse, forget_snapshots, snapshots_in_use};
+pub use forget::{Forgotten, InUse, forget_snapshots, forget_without_reserve, snapshots_in_use};
 pub use index::{ChunkPlace, Index, list_packs};
 pub use keyring::{DomainKeys, KeyRing};
 pub use maintenance::Maintenance;
@@ -48,8 +49,8 @@ pub use pack_reader::{PackReader, PackView};
 pub use pack_writer::{OpenPack, SealedPack};
 pub use parity::{
     GroupStatus, Groups, MendedPack, Mender, ParityKeeper, ParityOverview, ParityStore, Rebuilt, StoredGroup,
-    Thinned, can_rebuild, delete_shards, merge_all_small_groups, merge_small_groups, protect_packs,
-    rebuild_pack, restore_shards, rewrite_pack_index, thin_group,
+    Thinned, can_rebuild, delete_shards, loses_protection, merge_all_small_groups, merge_small_groups,
+    protect_packs, rebuild_pack, restore_shards, rewrite_pack_index, thin_group,
 };
 pub use publish::StoredPacks;
 pub use recipe::{RecipeBuilder, RecipeReader};

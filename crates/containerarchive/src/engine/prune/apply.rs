@@ -19,9 +19,8 @@ use crate::format::names;
 use crate::host::counted;
 use crate::repo::{
     Groups, IndexSurvey, RepoError, Repository, SessionView, Thinned, compact_segments, delete_shards,
-    is_too_late, list_sessions, load_manifests, thin_group,
+    is_too_late, list_sessions, load_manifests, loses_protection, thin_group,
 };
-use crate::store::{StoreError, StoreErrorKind};
 
 /// A plan at work.
 pub(super) struct Apply<'a> {
@@ -126,11 +125,15 @@ impl Apply<'_> {
                 continue;
             }
             let stays = |pack: &PackId| !goes(pack);
-            let thinned = match thin_group(self.repository, self.session, &groups, stored, &stays) {
-                Err(RepoError::Store(error)) if self.bears(&error) => {
-                    Thinned::Needed("the storage is full".to_owned())
+            let is_full = || Thinned::Needed("the storage is full".to_owned());
+            // New shards would take the space that the retire record needs.
+            let thinned = if self.means == Means::Nothing && loses_protection(&groups, stored, &stays) {
+                is_full()
+            } else {
+                match thin_group(self.repository, self.session, &groups, stored, &stays) {
+                    Err(error) if self.bears(&error) => is_full(),
+                    other => other?,
                 }
-                other => other?,
             };
             match thinned {
                 Thinned::Spent => spent.extend(stored.claims().map(|(_, shard)| shard)),
@@ -168,8 +171,8 @@ impl Apply<'_> {
     }
 
     /// Whether a full store is what this round is for.
-    fn bears(&self, error: &StoreError) -> bool {
-        error.kind == StoreErrorKind::Full && self.means == Means::Nothing
+    fn bears(&self, error: &RepoError) -> bool {
+        error.is_full() && self.means != Means::All
     }
 
     /// P7: snapshots that came meanwhile may refer to what goes; they are the last that can.
@@ -236,7 +239,7 @@ impl Apply<'_> {
         let repository = self.repository;
         let is_gone = |pack: &PackId| plan.leaving.contains(pack) || plan.missing.contains(pack);
         let superseded = match compact_segments(repository, self.session, &is_gone, self.monitor) {
-            Err(RepoError::Store(error)) if self.bears(&error) => Vec::new(),
+            Err(error) if self.bears(&error) => Vec::new(),
             other => other?,
         };
         let mut left = BTreeSet::new();

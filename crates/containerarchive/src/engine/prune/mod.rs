@@ -24,8 +24,8 @@ use super::retention::{RetentionRules, plan_retention};
 use crate::base::{Monitor, NoPins, Pins, Problem, SessionId};
 use crate::error::Error;
 use crate::repo::{
-    Maintenance, RepoError, Repository, end_dead_sessions, end_session, forget_snapshots, list_sessions,
-    merge_all_small_groups, remove_spent_fences, snapshots_in_use,
+    Maintenance, RepoError, Repository, end_dead_sessions, end_session, forget_without_reserve,
+    list_sessions, merge_all_small_groups, remove_spent_fences, snapshots_in_use,
 };
 
 /// Times that a plan is made again because somebody else retired packs meanwhile.
@@ -74,7 +74,8 @@ impl Default for PruneOptions<'_> {
 ///
 /// Reads all manifests and recipes, the index once from end to end, and what is copied; linear in the number of chunks.
 /// Memory: about 1.2 bytes for each chunk in the index, a bit for each chunk that is needed, some 100 bytes for each pack,
-/// and a constant.
+/// and a constant. On a full local disk it spends the reserve, and makes it again when it is done; that also happens when
+/// the reserve was missing.
 ///
 /// # Errors
 /// [`Error::RepairFirst`]: something that is needed is missing or damaged, and nothing was deleted. Another maintenance
@@ -88,26 +89,39 @@ pub fn prune(
     if options.dry_run {
         return dry_run(repository, options, monitor);
     }
-    let maintenance = begin(repository, monitor)?;
-    let done = with_session(repository, maintenance.session(), options, monitor);
+    let (maintenance, is_full) = begin(repository, monitor)?;
+    let run = |is_full| with_session(repository, maintenance.session(), is_full, options, monitor);
+    let done = match run(is_full) {
+        // Already the first steps write something: fences, and the record of what is forgotten.
+        Err(error) if error.is_full() && repository.spend_reserve() => run(true),
+        other => other,
+    };
     let ended = maintenance.end(repository);
+    // Now, because the session's object takes space, too.
+    repository.keep_reserve(monitor);
     let report = done?;
     ended?;
     Ok(report)
 }
 
-fn begin(repository: &Repository, monitor: &dyn Monitor) -> Result<Maintenance, Error> {
+/// Registers. Also says whether that took the reserve, since the store is full.
+fn begin(repository: &Repository, monitor: &dyn Monitor) -> Result<(Maintenance, bool), Error> {
     let own = repository.keys.domain(repository.keys.own_domain()).map_err(RepoError::from)?;
     let own = own.ok_or(RepoError::NeedsAdmin { what: "pruning" })?;
     let (step_ms, most_ms) = MAINTENANCE_WAIT_MS;
-    let mut waited_ms = 0;
+    let (mut waited_ms, mut is_full) = (0, false);
     loop {
         match Maintenance::begin(repository, &own, "prune") {
-            Err(RepoError::Held { .. }) if waited_ms < most_ms && !monitor.is_cancelled() => {
+            // Looking writes nothing, unlike registering.
+            Err(RepoError::Held { .. }) if waited_ms < most_ms && !monitor.is_cancelled() => loop {
                 repository.environment.clock.sleep_ms(step_ms);
                 waited_ms += step_ms;
-            }
-            begun => return Ok(begun?),
+                if waited_ms >= most_ms || monitor.is_cancelled() || !Maintenance::is_held(repository)? {
+                    break;
+                }
+            },
+            Err(error) if error.is_full() && repository.spend_reserve() => is_full = true,
+            begun => return Ok((begun?, is_full)),
         }
     }
 }
@@ -137,6 +151,7 @@ fn dry_run(
 fn with_session(
     repository: &Repository,
     own: SessionId,
+    is_full: bool,
     options: &PruneOptions<'_>,
     monitor: &dyn Monitor,
 ) -> Result<PruneReport, Error> {
@@ -151,14 +166,19 @@ fn with_session(
     let removed: Vec<SessionId> =
         report.retention.removed().map(|judged| judged.snapshot.manifest.id).collect();
     if !removed.is_empty() {
-        let done = forget_snapshots(repository, &removed, monitor)?;
+        let done = forget_without_reserve(repository, &removed, monitor)?;
         report.removed_snapshots = done.forgotten;
         report.in_use = done.in_use;
     }
     let run = Run { repository, own, options, time, monitor };
-    match run.rounds(Means::All, &mut report) {
-        Err(error) if error.is_full() => run.on_a_full_store(error, &mut report)?,
-        other => other?,
+    let tried = if is_full { None } else { Some(run.rounds(Means::All, &mut report)) };
+    match tried {
+        Some(Err(error)) if error.is_full() => {
+            repository.spend_reserve();
+            run.on_a_full_store(&mut report)?;
+        }
+        Some(other) => other?,
+        None => run.on_a_full_store(&mut report)?,
     }
     remove_spent_fences(repository)?;
     if let Err(error) = merge_all_small_groups(repository, own) {
@@ -218,15 +238,19 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// First what needs no space, then once more what is worth some.
-    fn on_a_full_store(&self, full: Error, report: &mut PruneReport) -> Result<(), Error> {
+    /// First what needs no space, so that the reserve, which was spent by now, is enough for the records; only then what
+    /// is worth some.
+    fn on_a_full_store(&self, report: &mut PruneReport) -> Result<(), Error> {
         self.rounds(Means::Nothing, report)?;
-        if report.removed_packs == 0 {
-            return Err(full);
+        if report.removed_packs == 0 && report.pending.is_none() {
+            self.rounds(Means::Shards, report)?;
+        }
+        if report.pending.is_some() {
+            return Ok(());
         }
         let first = (std::mem::take(&mut report.leaving), std::mem::take(&mut report.freed_bytes));
         let done = match self.rounds(Means::All, report) {
-            Err(error) if error.is_full() => {
+            Err(error) if error.is_full() && report.removed_packs > 0 => {
                 let text = format!("{error}; what could go without writing anything is gone");
                 self.monitor.problem(&Problem::Warning { text });
                 report.leaving.clear();

@@ -28,7 +28,10 @@ const MAX_SMALL_PACKS: usize = 8;
 pub(super) enum Means {
     /// Whatever is worth it.
     All,
-    /// The store is full: only packs without any needed chunk go, and nothing is copied.
+    /// The store is full: only packs without any needed chunk go. Nothing is copied, but what stays of parity groups gets
+    /// new shards as long as there is room.
+    Shards,
+    /// The store is full: only packs go without any needed chunk, and whose parity group nothing of value stays in.
     Nothing,
 }
 

@@ -387,6 +387,26 @@ fn maintenance_gives_way_to_a_live_session_that_cannot_be_read() {
 }
 
 #[test]
+fn a_prune_that_waits_for_another_maintenance_session_writes_no_more_than_one_that_does_not() {
+    let store = Arc::new(MemoryStore::new());
+    let lab = Lab::new(Arc::<MemoryStore>::clone(&store), true, 1);
+    lab.create().unwrap();
+    let repository = lab.open().unwrap();
+    let domain = repository.keys.domain(crate::base::DomainId::MAIN).unwrap().unwrap();
+    let other = Maintenance::begin(&repository, &domain, "repair").unwrap();
+    let observed = Arc::new(ObservedStore::new(store));
+    let waiting = lab.on(Arc::<ObservedStore>::clone(&observed)).open().unwrap();
+    let refused = crate::engine::prune(&waiting, &Default::default(), &SilentMonitor).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::Held, "{refused}");
+    // When it begins, and once more at the end, to tell who holds it.
+    let calls = observed.calls();
+    let put = calls.iter().filter(|call| call.operation == StoreOperation::Lock && call.len > 0).count();
+    assert_eq!((put, observed.count(StoreOperation::Put), observed.count(StoreOperation::Delete)), (2, 0, 2));
+    other.end(&repository).unwrap();
+    crate::engine::prune(&waiting, &Default::default(), &SilentMonitor).unwrap();
+}
+
+#[test]
 fn a_session_whose_manifest_may_arrive_late_stays_until_that_is_forbidden() {
     for is_local in [true, false] {
         let store = MemoryStore::new().with_capabilities(Capabilities { is_local, is_weak: false });

@@ -21,7 +21,7 @@ pub use merge::{merge_all_small_groups, merge_small_groups};
 pub use overview::{GroupStatus, ParityOverview};
 pub use pack_index::rewrite_pack_index;
 pub use rebuild::{Rebuilt, can_rebuild, rebuild_pack};
-pub use thin::{Thinned, delete_shards, thin_group};
+pub use thin::{Thinned, delete_shards, loses_protection, thin_group};
 
 use super::{RepoError, Repository};
 use crate::base::RepositoryId;

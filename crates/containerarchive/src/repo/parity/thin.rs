@@ -35,11 +35,7 @@ pub fn thin_group(
     stays: &dyn Fn(&PackId) -> bool,
 ) -> Result<Thinned, RepoError> {
     let site = repository.parity_store();
-    let is_whole = |other: &StoredGroup| {
-        other.missing().next().is_none() && other.group.members.iter().all(|member| stays(&member.pack))
-    };
-    let is_left_alone = |member: &&Member| stays(&member.pack) && !groups.of_pack(&member.pack).any(is_whole);
-    let staying: Vec<Member> = stored.group.members.iter().filter(is_left_alone).copied().collect();
+    let staying: Vec<Member> = left_alone(groups, stored, stays).copied().collect();
     if staying.is_empty() {
         return Ok(Thinned::Spent);
     }
@@ -58,6 +54,26 @@ pub fn thin_group(
         Err(error) if error.is_damage() => Ok(Thinned::Needed(error.to_string())),
         Err(error) => Err(error),
     }
+}
+
+/// Whether [`thin_group`] has to write new shards.
+#[must_use]
+pub fn loses_protection(groups: &Groups, stored: &StoredGroup, stays: &dyn Fn(&PackId) -> bool) -> bool {
+    left_alone(groups, stored, stays).next().is_some()
+}
+
+/// The members that stay and that no other group protects which loses none.
+fn left_alone<'a>(
+    groups: &'a Groups,
+    stored: &'a StoredGroup,
+    stays: &'a dyn Fn(&PackId) -> bool,
+) -> impl Iterator<Item = &'a Member> {
+    let is_whole = |other: &StoredGroup| {
+        other.missing().next().is_none() && other.group.members.iter().all(|member| stays(&member.pack))
+    };
+    let is_left_alone =
+        move |member: &&Member| stays(&member.pack) && !groups.of_pack(&member.pack).any(is_whole);
+    stored.group.members.iter().filter(is_left_alone)
 }
 
 /// The old shards less the members that leave. False, and nothing was written, if any of what it reads is damaged or
