@@ -150,6 +150,11 @@ impl<W: Write> FrameWriter<W> {
         (self.written_bytes, self.checksum.clone().finalize())
     }
 
+    #[cfg(test)]
+    pub(super) fn into_inner(self) -> W {
+        self.target
+    }
+
     /// All content was written.
     pub(super) fn end(&mut self) -> io::Result<()> {
         let (bytes, checksum) = self.sum();
