@@ -3,8 +3,8 @@ import { Readable } from 'node:stream';
 import { Subject, type Subscription } from 'rxjs';
 
 import { contentOf, type Content, type Source } from './content.js';
-import { Engine, type Events, type Method, type Methods } from './engine.js';
-import { UsageError, abortError, errorOf, sourceError } from './errors.js';
+import { Engine, type Events, type Method, type Methods, type OpenedStream, type Sent } from './engine.js';
+import { ContainerArchiveError, UsageError, abortError, errorOf, sourceError } from './errors.js';
 import type * as protocol from './protocol.js';
 import { Pump } from './pump.js';
 import { RestoreStream, closedError } from './restore.js';
@@ -48,14 +48,14 @@ export class ContainerArchive implements AsyncDisposable {
 
   /** Makes a repository in a folder that is empty or not there. Without passphrase and key file it is not encrypted. */
   static async init(path: string, options: IInitOptions = {}): Promise<ContainerArchive> {
-    const { binary, passphrase, keyFile, ...settings } = options;
+    const { binary, passphrase, keyFile, ...settings } = checked(options);
     const first = { method: 'init', params: { path, passphrase, keyFile, ...settings } } as const;
     return ContainerArchive.#make(binary, first, { path, passphrase, keyFile });
   }
 
   /** Opens a repository. */
   static async open(path: string, options: IOpenOptions = {}): Promise<ContainerArchive> {
-    const { binary, ...credentials } = options;
+    const { binary, ...credentials } = checked(options);
     const params = { path, ...credentials };
     return ContainerArchive.#make(binary, { method: 'open', params }, params);
   }
@@ -83,17 +83,15 @@ export class ContainerArchive implements AsyncDisposable {
 
   /** Stores one stream: one snapshot, with one item. */
   async ingest(source: Source, options: IIngestOptions & { items?: IIngestItem[] } = {}): Promise<ISnapshot> {
-    const { items, signal, ...about } = options;
-    return this.#ingestStreams([source], signal, (engine, [streamId = '']) =>
+    return this.#ingestStreams([source], options, ({ items, ...about }, engine, [streamId = '']) =>
       engine.send('ingest', { streamId, ...(items && { items }), ...texts(about) }),
     );
   }
 
   /** Stores several streams, which are read at once, in one snapshot. If one of them fails there is none. */
   async ingestMulti(streams: IStreamItem[], options: IIngestOptions = {}): Promise<ISnapshot> {
-    const { signal, ...about } = options;
-    const sources = streams.map(({ stream }) => stream);
-    return this.#ingestStreams(sources, signal, (engine, ids) => {
+    const sources = list(streams).map(({ stream }) => stream);
+    return this.#ingestStreams(sources, options, (about, engine, ids) => {
       const items = streams.map(({ stream: _, ...item }, index) => ({ ...item, streamId: ids[index] ?? '' }));
       return engine.send('ingestMulti', { streams: items, ...texts(about) });
     });
@@ -101,21 +99,25 @@ export class ContainerArchive implements AsyncDisposable {
 
   /** Stores files, which the engine reads itself. */
   async ingestPath(items: (string | IPathItem)[], options: IIngestOptions = {}): Promise<ISnapshot> {
-    const { signal, ...about } = options;
-    const named = items.map((item) => (typeof item === 'string' ? { path: item } : item));
+    const { signal, ...about } = checked(options);
+    const named = list(items).map((item) => (typeof item === 'string' ? { path: item } : item));
     return this.#snapshot(await this.#call('ingestPath', { items: named, ...texts(about) }, signal));
   }
 
   /** Stores what commands print, which run under `bash -o pipefail`. If one fails there is no snapshot. */
   async ingestCommand(items: ICommandItem[], options: IIngestOptions = {}): Promise<ISnapshot> {
-    const { signal, ...about } = options;
+    const { signal, ...about } = checked(options);
     return this.#snapshot(await this.#call('ingestCommand', { items, ...texts(about) }, signal));
   }
 
   /** Content of an item, or of all items one after the other. Errors are errors of the stream. */
   restore(id: string, options: { item?: string; signal?: AbortSignal } = {}): Readable {
-    const { item, signal } = options;
-    return new RestoreStream(() => this.#open(), { id, item }, signal);
+    try {
+      const { signal, ...wishes } = checked(options);
+      return new RestoreStream(() => this.#open(), { id, ...wishes }, signal);
+    } catch (error) {
+      return new Readable().destroy(error as Error);
+    }
   }
 
   /** The same as a stream of the web. */
@@ -125,13 +127,13 @@ export class ContainerArchive implements AsyncDisposable {
 
   /** Writes items into a folder; no content passes through this process. */
   async restoreToPath(id: string, path: string, options: IRestoreToPathOptions = {}): Promise<protocol.RestoreResult> {
-    const { signal, ...wishes } = options;
+    const { signal, ...wishes } = checked(options);
     return this.#call('restoreToPath', { id, path, ...wishes }, signal);
   }
 
   /** The snapshots that match, oldest first. */
   async listSnapshots(options: IListOptions = {}): Promise<ISnapshot[]> {
-    const { signal, after, before, ...filter } = options;
+    const { signal, after, before, ...filter } = checked(options);
     const wishes = { ...filter, after: text(after), before: text(before) };
     const snapshots: ISnapshot[] = [];
     let cursor: string | null | undefined;
@@ -147,57 +149,57 @@ export class ContainerArchive implements AsyncDisposable {
 
   /** One snapshot: its id, the beginning of it, `latest` or `latest~N`. */
   async getSnapshot(id: string, options: IBasicOptions = {}): Promise<ISnapshot> {
-    return this.#snapshot(await this.#call('getSnapshot', { id }, options.signal));
+    return this.#snapshot(await this.#call('getSnapshot', { id }, checked(options).signal));
   }
 
   /** Looks for damage. That there is some is no error but what the result says. */
   async verify(options: IVerifyOptions = {}): Promise<Cut<protocol.VerifyResult>> {
-    const { signal, ...wishes } = options;
+    const { signal, ...wishes } = checked(options);
     return this.#call('verify', wishes, signal);
   }
 
   /** Removes the snapshots that no rule keeps, and what no snapshot needs. Without rules no snapshot goes. */
   async prune(rules: IPruneRules = {}, dryRun = false): Promise<Cut<protocol.PruneResult>> {
-    const { signal, ...wishes } = rules;
+    const { signal, ...wishes } = checked(rules);
     return this.#call('prune', { ...wishes, dryRun }, signal);
   }
 
   /** Removes snapshots. */
   async forget(ids: string[], options: IBasicOptions = {}): Promise<Cut<protocol.ForgetResult>> {
-    return this.#call('forget', { ids }, options.signal);
+    return this.#call('forget', { ids }, checked(options).signal);
   }
 
   /** Mends what is damaged. */
   async repair(options: IBasicOptions & { dryRun?: boolean } = {}): Promise<Cut<protocol.RepairResult>> {
-    const { signal, ...wishes } = options;
+    const { signal, ...wishes } = checked(options);
     return this.#call('repair', wishes, signal);
   }
 
   /** Makes the index anew from the packs. */
   async reindex(options: IBasicOptions = {}): Promise<protocol.ReindexResult> {
-    return this.#call('reindex', {}, options.signal);
+    return this.#call('reindex', {}, checked(options).signal);
   }
 
   /** Ends the sessions of processes that are gone; with `force`, all. */
   async unlock(options: IBasicOptions & { force?: boolean } = {}): Promise<Cut<protocol.UnlockResult>> {
-    const { signal, ...wishes } = options;
+    const { signal, ...wishes } = checked(options);
     return this.#call('unlock', wishes, signal);
   }
 
   /** What the repository holds. */
   async stats(options: IBasicOptions = {}): Promise<protocol.StatsResult> {
-    return this.#call('stats', {}, options.signal);
+    return this.#call('stats', {}, checked(options).signal);
   }
 
   /** Whether backups are fresh and sound. */
   async status(options: IStatusOptions = {}): Promise<Cut<protocol.StatusResult>> {
-    const { signal, ...wishes } = options;
+    const { signal, ...wishes } = checked(options);
     return this.#call('status', wishes, signal);
   }
 
   /** The repository itself. */
   async info(options: IBasicOptions = {}): Promise<protocol.RepositoryInfo> {
-    return this.#call('info', {}, options.signal);
+    return this.#call('info', {}, checked(options).signal);
   }
 
   /** Tells events until the subscription ends. */
@@ -257,20 +259,21 @@ export class ContainerArchive implements AsyncDisposable {
     return abortable(result, signal, () => engine.cancel(id));
   }
 
-  async #ingestStreams(
+  async #ingestStreams<O extends IBasicOptions>(
     sources: Source[],
-    signal: AbortSignal | undefined,
-    send: (engine: Engine, streamIds: string[]) => { id: string; result: Promise<protocol.Snapshot> },
+    options: O,
+    send: (about: Omit<O, 'signal'>, engine: Engine, streamIds: string[]) => Sent<protocol.Snapshot>,
   ): Promise<ISnapshot> {
     const contents = contentsOf(sources);
     const pumps = contents.map((content) => new Pump(content));
     try {
+      const { signal, ...about } = checked(options);
       if (signal?.aborted) {
         throw abortError(signal);
       }
       const engine = await this.#open();
-      const streams = await Promise.all(contents.map(() => engine.openStream()));
-      const { id, result } = send(engine, streams.map(({ streamId }) => streamId));
+      const streams = await openStreams(engine, contents.length);
+      const { id, result } = send(about, engine, streams.map(({ streamId }) => streamId));
       const cancel = () => engine.cancel(id);
       for (const [index, pump] of pumps.entries()) {
         const socket = streams[index]?.socket;
@@ -316,8 +319,46 @@ function contentsOf(sources: Source[]): Content[] {
     return contents;
   } catch (error) {
     contents.forEach((content) => content.release(undefined));
+    throw error instanceof ContainerArchiveError ? error : sourceError(error);
+  }
+}
+
+/** All streams, or none. */
+async function openStreams(engine: Engine, count: number): Promise<OpenedStream[]> {
+  const opening = Array.from({ length: count }, () => engine.openStream());
+  try {
+    return await Promise.all(opening);
+  } catch (error) {
+    opening.forEach((stream) => stream.then(({ socket }) => socket.destroy(), () => {}));
     throw error;
   }
+}
+
+/**
+ * Options. Not every caller has a compiler that looks at types.
+ *
+ * @throws UsageError if they are none, or the signal is none.
+ */
+function checked<O extends object>(options: O & IBasicOptions): O & IBasicOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw new UsageError('E_USAGE', 'options are an object');
+  }
+  const signal: Partial<AbortSignal> | null | undefined = options.signal;
+  if (signal === null) {
+    return { ...options, signal: undefined };
+  }
+  if (signal !== undefined && (typeof signal.aborted !== 'boolean' || typeof signal.addEventListener !== 'function')) {
+    throw new UsageError('E_USAGE', 'the option `signal` is no AbortSignal');
+  }
+  return options;
+}
+
+/** @throws UsageError if it is no list of something. */
+function list<T>(items: T[]): T[] {
+  if (!Array.isArray(items) || items.some((item) => item === null || item === undefined)) {
+    throw new UsageError('E_USAGE', 'what is to be stored is a list, with an object for each item');
+  }
+  return items;
 }
 
 /** Waits for a result. If the signal is aborted before, the engine is told, and what it did is awaited. */

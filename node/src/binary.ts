@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { basename, delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { BinaryError } from './errors.js';
+import { BinaryError, UsageError } from './errors.js';
 
 /** The folder of this package. */
 const HOME = fileURLToPath(new URL('..', import.meta.url));
@@ -32,6 +32,9 @@ function platformPackage(): string | undefined {
 
 function* places(option: string | undefined): Generator<Place> {
   if (option !== undefined) {
+    if (typeof option !== 'string') {
+      throw new UsageError('E_USAGE', 'the option `binary` is a path');
+    }
     yield { what: 'the option `binary`', path: resolve(option), isNamed: true };
   }
   const variable = process.env['CONTAINERARCHIVE_BINARY'];

@@ -23,6 +23,9 @@ const STDERR_BYTES = 4 << 10;
 /** What a child said before it ended may come so much later. */
 const LAST_WORDS_MS = 100;
 
+/** Sources that can be read once, and were begun. Who gave one twice would store a part of it, or nothing. */
+const BEGUN = new WeakSet<object>();
+
 /** Content that is read piece by piece. */
 export interface Content {
   next(): Promise<IteratorResult<unknown>>;
@@ -69,6 +72,7 @@ function readableContent(source: Readable): Content {
   if (source.readableEnded || source.destroyed) {
     throw new UsageError('E_USAGE', 'the source has been read or destroyed already', { cause: source.errored });
   }
+  begin(source);
   const first: unknown = readAhead(source);
   const iterator = source[Symbol.asyncIterator]();
   let isFirst = first !== null;
@@ -100,6 +104,13 @@ function readAhead(source: Readable): unknown {
   return isOfBytes && source.readableHighWaterMark < READ_BYTES ? source.read(READ_BYTES) : null;
 }
 
+function begin(source: object): void {
+  if (BEGUN.has(source)) {
+    throw new UsageError('E_USAGE', 'the source was given before, and can be read only once');
+  }
+  BEGUN.add(source);
+}
+
 function webContent(source: ReadableStream<Uint8Array>): Content {
   if (source.locked) {
     throw new UsageError('E_USAGE', 'the source is being read by somebody else');
@@ -119,12 +130,15 @@ function webContent(source: ReadableStream<Uint8Array>): Content {
 
 function iterableContent(source: AsyncIterable<unknown>): Content {
   const iterator = source[Symbol.asyncIterator]();
+  // The same one again of generators, and another of what can be read more than once.
+  begin(iterator);
+  const leave = async () => iterator.return?.();
   return {
     next: () => iterator.next(),
     confirm: async () => {},
     release: () => {
       // Waits for a piece that is being made; nobody else shall.
-      Promise.resolve(iterator.return?.()).catch(() => {});
+      leave().catch(() => {});
     },
   };
 }
@@ -133,6 +147,13 @@ function childContent(child: ChildProcess): Content {
   if (child.stdout === null) {
     throw new UsageError('E_USAGE', "the child process has no standard output: start it with stdio 'pipe'");
   }
+  if (child.stdout.readableDidRead) {
+    throw new UsageError('E_USAGE', 'the output of the child process was read, or thrown away when it ended', {
+      advice: 'give the child process to be stored as soon as it was started',
+    });
+  }
+  // From now on: Node throws away what nobody has asked for when the child ends.
+  child.stdout.on('readable', () => {});
   let said = '';
   const withSaid = (why: string) => (said.trim() === '' ? why : `${why}: ${said.trim()}`);
   // Nobody reads it: the child would stand still once the pipe is full.

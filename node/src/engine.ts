@@ -5,7 +5,7 @@ import { basename } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 
 import { findBinary } from './binary.js';
-import { BinaryError, EngineError, errorFromEngine, type ContainerArchiveError } from './errors.js';
+import { BinaryError, EngineError, UsageError, errorFromEngine, type ContainerArchiveError } from './errors.js';
 import { LineReader } from './lines.js';
 import type { ErrorInfo, Protocol, Ready } from './protocol.js';
 
@@ -21,6 +21,9 @@ const READY_PATIENCE_MS = 10_000;
 const END_PATIENCE_MS = 6_000;
 /** What was said between the end of the process and that of its output is waited for so long. */
 const LAST_WORDS_MS = 200;
+/** How often it is asked whether the engine says anything, and how often it may not: it does every 3 s while it works. */
+const SILENCE_STEP_MS = 10_000;
+const SILENCE_STEPS = 6;
 /** What may wait for a socket: so much goes on while either process is not given the processor. */
 const QUEUE_BYTES = 1 << 20;
 /** How much of what it says on the standard error is kept for messages. */
@@ -38,18 +41,25 @@ export interface Sent<T> {
   result: Promise<T>;
 }
 
+/** A stream of the data plane: its id, and a connection to it. */
+export interface OpenedStream {
+  streamId: string;
+  socket: Socket;
+}
+
 interface Pending {
   resolve(result: unknown): void;
   reject(error: ContainerArchiveError): void;
 }
 
+/** A line of the engine. Nothing about its members is certain. */
 interface Message {
-  id?: string;
-  success?: boolean;
+  id?: unknown;
+  success?: unknown;
   result?: unknown;
-  error?: string;
-  errorInfo?: ErrorInfo;
-  event?: string;
+  error?: unknown;
+  errorInfo?: Partial<ErrorInfo>;
+  event?: unknown;
   data?: unknown;
 }
 
@@ -65,11 +75,14 @@ export class Engine {
   #failStart: (error: ContainerArchiveError) => void = () => {};
   #lastId = 0;
   #stderr = '';
+  /** Looks for silence while requests wait. Steps are counted, and not time: this process may stand still itself. */
+  #watchman: NodeJS.Timeout | undefined;
+  #silentSteps = 0;
   #gone: ContainerArchiveError | undefined;
 
   private constructor(path: string, onEvent: (event: string, data: unknown) => void) {
     this.#onEvent = onEvent;
-    this.#child = spawn(path, ['engine'], { stdio: ['pipe', 'pipe', 'pipe'], windowsHide: true });
+    this.#child = spawnEngine(path);
     const { stdin, stdout, stderr } = this.#child as ChildProcess & { stdin: Writable; stdout: Readable; stderr: Readable };
     this.#stdin = stdin;
     // Written to while the process ends: what matters is told by its end.
@@ -79,6 +92,7 @@ export class Engine {
     });
     const lines = new LineReader((line) => this.#receive(line));
     stdout.on('data', (bytes: Buffer) => {
+      this.#silentSteps = 0;
       try {
         lines.push(bytes);
       } catch (error) {
@@ -137,9 +151,10 @@ export class Engine {
         reject(this.#gone);
         return;
       }
+      const line = lineOf({ id, method, params });
       this.#pending.set(id, { resolve: resolve as (result: unknown) => void, reject });
       this.#hold(true);
-      this.#stdin.write(`${JSON.stringify({ id, method, params })}\n`);
+      this.#stdin.write(line);
     });
     result.catch(() => {});
     return { id, result };
@@ -157,9 +172,12 @@ export class Engine {
     }
   }
 
-  /** A new stream of the data plane: its id, and a connection to it. */
-  async openStream(): Promise<{ streamId: string; socket: Socket }> {
+  /** A new stream of the data plane. */
+  async openStream(): Promise<OpenedStream> {
     const { streamId, path } = await this.request('streamOpen', {});
+    if (typeof streamId !== 'string' || typeof path !== 'string') {
+      throw new EngineError('E_ENGINE', 'the engine opened a stream and did not say which');
+    }
     const socket = connect({ path, writableHighWaterMark: QUEUE_BYTES } as PipeOptions);
     // The request that the stream belongs to tells why.
     socket.on('error', () => {});
@@ -180,33 +198,41 @@ export class Engine {
   }
 
   #receive(line: string): void {
-    let message: Message;
-    try {
-      message = JSON.parse(line);
-    } catch {
-      throw new EngineError('E_ENGINE', `the engine sent what is no JSON: ${line.slice(0, 200)}`);
-    }
-    if (message.event !== undefined) {
+    const message = messageOf(line);
+    if (typeof message.event === 'string') {
       if (message.event === 'ready' && this.#ready === undefined) {
-        this.#ready = message.data as Ready;
+        this.#ready = readyOf(message.data);
         this.#becomeReady(this.#ready);
       } else {
         this.#onEvent(message.event, message.data);
       }
       return;
     }
-    const pending = message.success === undefined ? undefined : this.#pending.get(message.id ?? '');
+    const id = String(message.id);
+    const pending = message.success === undefined ? undefined : this.#pending.get(id);
     if (pending === undefined) {
       return;
     }
-    this.#pending.delete(message.id ?? '');
+    this.#pending.delete(id);
     if (this.#pending.size === 0) {
       this.#hold(false);
     }
-    if (message.success) {
+    if (message.success !== true) {
+      pending.reject(errorFromEngine(message.error, message.errorInfo));
+    } else if (typeof message.result === 'object' && message.result !== null) {
       pending.resolve(message.result);
     } else {
-      pending.reject(errorFromEngine(message.error ?? 'the engine gave no reason', message.errorInfo));
+      pending.reject(new EngineError('E_ENGINE', 'the engine answered without a result'));
+    }
+  }
+
+  /** An engine that stands still answers nobody, and its process has not ended. */
+  #listen(): void {
+    this.#silentSteps += 1;
+    if (this.#silentSteps >= SILENCE_STEPS) {
+      const seconds = (SILENCE_STEP_MS * SILENCE_STEPS) / 1000;
+      const text = `the engine process has said nothing for ${seconds} s`;
+      this.#fail(new EngineError('E_ENGINE', text, { retryable: true }));
     }
   }
 
@@ -219,6 +245,13 @@ export class Engine {
       } else {
         held.unref?.();
       }
+    }
+    if (!isHeld) {
+      clearInterval(this.#watchman);
+      this.#watchman = undefined;
+    } else if (this.#watchman === undefined) {
+      this.#silentSteps = 0;
+      this.#watchman = setInterval(() => this.#listen(), SILENCE_STEP_MS).unref();
     }
   }
 
@@ -267,11 +300,67 @@ export class Engine {
 
   /** Removes the folder of the sockets, which a process that was killed leaves. */
   #clean(): void {
-    const folder = this.#ready?.socketFolder;
-    if (folder !== undefined && basename(folder).startsWith('containerarchive-')) {
-      rmSync(folder, { recursive: true, force: true });
+    const folder: unknown = this.#ready?.socketFolder;
+    if (typeof folder === 'string' && basename(folder).startsWith('containerarchive-')) {
+      try {
+        rmSync(folder, { recursive: true, force: true });
+      } catch {
+        // The next engine removes it.
+      }
     }
   }
+}
+
+/** Starts the program. That there is none, or none that runs, is told by the process; some systems throw it. */
+function spawnEngine(path: string): ChildProcess {
+  try {
+    return spawn(path, ['engine'], { stdio: ['pipe', 'pipe', 'pipe'], windowsHide: true });
+  } catch (error) {
+    throw new BinaryError('E_BINARY', `${path} cannot be started: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/**
+ * A request as its line.
+ *
+ * @throws UsageError if JSON would say something else, as it does of numbers that are none: `null`, which is no rule.
+ */
+function lineOf(request: { id: string; method: string; params: unknown }): string {
+  const check = (name: string, value: unknown) => {
+    if (typeof value === 'number' && !Number.isFinite(value)) {
+      throw new UsageError('E_USAGE', `${name} is ${value}`);
+    }
+    return value;
+  };
+  try {
+    return `${JSON.stringify(request, check)}\n`;
+  } catch (error) {
+    if (error instanceof UsageError) {
+      throw error;
+    }
+    throw new UsageError('E_USAGE', `these parameters are not possible: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function messageOf(line: string): Message {
+  let message: unknown;
+  try {
+    message = JSON.parse(line);
+  } catch {
+    // Told below.
+  }
+  if (typeof message !== 'object' || message === null) {
+    throw new EngineError('E_ENGINE', `the engine sent what is no JSON object: ${line.slice(0, 200)}`);
+  }
+  return message;
+}
+
+function readyOf(data: unknown): Ready {
+  const ready = data as Partial<Ready> | null | undefined;
+  if (typeof ready?.version !== 'string' || typeof ready.protocol !== 'number') {
+    throw new EngineError('E_ENGINE', 'the program said that it is ready, and not what it is');
+  }
+  return ready as Ready;
 }
 
 /** What must be the same of two versions: the first number, and before 1.0 the second one, too. */

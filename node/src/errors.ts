@@ -105,12 +105,13 @@ export function errorOf(
 }
 
 /** What the engine said, as an error. */
-export function errorFromEngine(error: string, info: ErrorInfo | undefined): ContainerArchiveError {
-  if (info === undefined) {
-    return errorOf('E_FAILED', error);
+export function errorFromEngine(error: unknown, info: Partial<ErrorInfo> | undefined): ContainerArchiveError {
+  const said = typeof error === 'string' ? error : 'the engine gave no reason';
+  if (typeof info?.code !== 'string') {
+    return errorOf('E_FAILED', said);
   }
-  const { message, advice, ...details } = info.details;
-  return errorOf(info.code as ErrorCode, message, { retryable: info.retryable, advice, details });
+  const { message = said, advice = '', ...details } = info.details ?? {};
+  return errorOf(info.code as ErrorCode, message, { retryable: info.retryable === true, advice, details });
 }
 
 /** An error of a source, which no message may be lost of. */

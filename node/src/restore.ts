@@ -78,7 +78,10 @@ export class RestoreStream extends Readable {
     this.#socket = socket;
     const sent = engine.send('restore', { ...this.#wish, streamId });
     this.#running = { engine, sent };
-    sent.result.catch((error: Error) => this.destroy(error));
+    sent.result.then(
+      () => this.#expectEnd(socket),
+      (error: Error) => this.destroy(error),
+    );
     socket.on('data', (bytes: Buffer) => this.#receive(bytes));
     socket.once('close', () => this.#close());
     socket.pause();
@@ -93,6 +96,22 @@ export class RestoreStream extends Readable {
       }
     } catch (error) {
       this.destroy(error as Error);
+    }
+  }
+
+  /** The engine is done: what it sent is here, or comes as fast as it is read. */
+  #expectEnd(socket: Socket): void {
+    let bytes = -1;
+    // Whoever reads may take any time, and so may a process that stands still: two looks without a byte in between.
+    const timer = setInterval(() => {
+      if (!socket.isPaused() && this.#reader.bytes === bytes) {
+        this.destroy(cutOff(bytes));
+      }
+      bytes = socket.isPaused() ? -1 : this.#reader.bytes;
+    }, PATIENCE_MS);
+    socket.once('close', () => clearInterval(timer));
+    if (socket.destroyed) {
+      clearInterval(timer);
     }
   }
 

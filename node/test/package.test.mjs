@@ -109,7 +109,7 @@ test('the packages have what users need, and nothing else', { skip: LACKING }, a
   assert.deepEqual(Object.keys(exports['.']), ['types', 'default']);
 
   const platform = await unpack(PLATFORM_PACKAGE);
-  assert.deepEqual(platform.names, ['LICENSE', 'README.md', 'containerarchive', 'package.json']);
+  assert.deepEqual(platform.names, ['LICENSE', 'README.md', 'THIRD-PARTY-LICENSES', 'containerarchive', 'package.json']);
   const { name, os, cpu } = platform.manifest;
   assert.deepEqual([name, os, cpu], [PLATFORM_PACKAGE, [process.platform], [process.arch]]);
   assert.equal(platform.manifest.version, version);

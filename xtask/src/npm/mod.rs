@@ -2,6 +2,7 @@
 //! program for this computer's platform.
 
 mod build;
+mod licences;
 mod platform;
 
 use std::fs;
@@ -79,6 +80,8 @@ pub(crate) fn pack(root: &Path, binary: &Path, out: &Path) -> Result<(), String>
     let manifest = platform.manifest(VERSION, &program);
     write(&folder.join("package.json"), format!("{manifest:#}\n").as_bytes())?;
     write(&folder.join("README.md"), platform.readme().as_bytes())?;
+    let licences = licences::text(root, platform.target)?;
+    write(&folder.join("THIRD-PARTY-LICENSES"), licences.as_bytes())?;
     write(&folder.join("containerarchive"), &program)?;
     let mode = fs::Permissions::from_mode(0o755);
     fs::set_permissions(folder.join("containerarchive"), mode).map_err(|error| cannot(&folder, &error))?;

@@ -62,7 +62,7 @@ impl Platform {
             "cpu": [self.cpu],
             // Nothing can be executed inside of an archive.
             "preferUnplugged": true,
-            "files": ["containerarchive"],
+            "files": ["containerarchive", "THIRD-PARTY-LICENSES"],
         });
         if wants_loader(program) {
             manifest["libc"] = json!(["glibc"]);

@@ -137,6 +137,11 @@ impl<W: Write> FrameWriter<W> {
         (self.written_bytes, self.checksum.clone().finalize())
     }
 
+    #[cfg(test)]
+    pub(super) fn into_inner(self) -> W {
+        self.target
+    }
+
     /// All content was written.
     pub(super) fn end(&mut self) -> io::Result<()> {
         let mut end = [0; 12];

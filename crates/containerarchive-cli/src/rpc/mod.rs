@@ -2,6 +2,8 @@
 //! the protocol, `docs/rpc.schema.json` the types.
 
 mod frames;
+#[cfg(test)]
+mod hostile;
 mod jobs;
 mod lines;
 mod methods;
