@@ -46,9 +46,13 @@ export class ContainerArchive implements AsyncDisposable {
     this.#engine = Promise.resolve(engine);
   }
 
-  /** Makes a repository in a folder that is empty or not there. Without passphrase and key file it is not encrypted. */
+  /**
+   * Makes a repository in a folder that is empty or not there. Without passphrase and key file it is not encrypted; one
+   * that is given and undefined, as a variable that is not set, is an error.
+   */
   static async init(path: string, options: IInitOptions = {}): Promise<ContainerArchive> {
     const { binary, passphrase, keyFile, ...settings } = checked(options);
+    refuseUnsetSecrets(options);
     const first = { method: 'init', params: { path, passphrase, keyFile, ...settings } } as const;
     return ContainerArchive.#make(binary, first, { path, passphrase, keyFile });
   }
@@ -331,6 +335,17 @@ async function openStreams(engine: Engine, count: number): Promise<OpenedStream[
   } catch (error) {
     opening.forEach((stream) => stream.then(({ socket }) => socket.destroy(), () => {}));
     throw error;
+  }
+}
+
+/** Nobody shall find out later that a backup is not encrypted. */
+function refuseUnsetSecrets(options: IInitOptions): void {
+  const secrets = ['passphrase', 'keyFile'] as const;
+  const given = secrets.find((name) => Object.hasOwn(options, name));
+  if (given !== undefined && secrets.every((name) => (options[name] ?? null) === null)) {
+    throw new UsageError('E_USAGE', `the option \`${given}\` is ${options[given]}, as a variable that is not set`, {
+      advice: 'leave it out for a repository that is not encrypted',
+    });
   }
 }
 

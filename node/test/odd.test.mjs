@@ -255,6 +255,16 @@ test('null for options, and signals that are none, are refused before anything h
   await assertQuiet(path, 1);
 });
 
+test('a passphrase from a variable that is not set makes no repository without encryption', async (t) => {
+  const path = join(await folder(t), 'repo');
+  for (const options of [{ passphrase: undefined }, { passphrase: null }, { keyFile: undefined }, { passphrase: undefined, keyFile: undefined }]) {
+    await rejects(ContainerArchive.init(path, options), 'E_USAGE', JSON.stringify(options));
+  }
+  const repo = await ContainerArchive.init(path, { passphrase: PASSPHRASE, keyFile: undefined, kdf: KDF });
+  await repo.close();
+  await rejects(ContainerArchive.open(path), 'E_KEY', 'encrypted');
+});
+
 test('keys that are wrong, empty or missing open nothing, and leave no process', async (t) => {
   const { path } = await repository(t);
   const before = (await children()).length;
