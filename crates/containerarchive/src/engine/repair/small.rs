@@ -7,6 +7,7 @@ use crate::engine::scan::{SmallId, SmallObject, Standing, State};
 use crate::error::Error;
 use crate::format::names;
 use crate::repo::{RepoError, Repository, end_session};
+use crate::store::StoreErrorKind;
 
 impl Repair<'_> {
     pub(super) fn small_objects(&mut self, found: &Found) -> Result<(), Error> {
@@ -20,14 +21,16 @@ impl Repair<'_> {
                 (Standing::LeftOver | Standing::Voided, _, _) => self.left_over(object, &name)?,
                 (_, State::Intact, Some(State::Missing | State::Damaged(_))) => {
                     let text = format!("{}; written again from its original", word(object.replica.as_ref()));
-                    self.copy(&name, &names::replica(&name))?;
-                    self.unless_withdrawn(&name)?;
-                    self.step(RepairKind::Replica, &names::replica(&name), text);
+                    if self.copy(&name, &names::replica(&name))? {
+                        self.unless_withdrawn(&name)?;
+                        self.step(RepairKind::Replica, &names::replica(&name), text);
+                    }
                 }
                 (_, original, Some(State::Intact)) => {
                     let text = format!("{}; brought back from its replica", word(Some(original)));
-                    self.copy(&names::replica(&name), &name)?;
-                    self.step(RepairKind::Original, &name, text);
+                    if self.copy(&names::replica(&name), &name)? {
+                        self.step(RepairKind::Original, &name, text);
+                    }
                 }
                 (_, original, _) => self.without_copy(object, &name, original)?,
             }
@@ -48,9 +51,14 @@ impl Repair<'_> {
         Ok(())
     }
 
-    fn copy(&self, from: &ObjectName, to: &ObjectName) -> Result<(), Error> {
-        let bytes = self.site.parity.store.get(from, MAX_JSON_BYTES as u64).map_err(RepoError::from)?;
-        self.replace(to, &bytes)
+    /// False, and nothing was done, if what was there when it was looked for is gone: somebody deletes it, as who forgets a
+    /// snapshot.
+    fn copy(&self, from: &ObjectName, to: &ObjectName) -> Result<bool, Error> {
+        match self.site.parity.store.get(from, MAX_JSON_BYTES as u64) {
+            Ok(bytes) => self.replace(to, &bytes).map(|()| true),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
+            Err(error) => Err(RepoError::from(error).into()),
+        }
     }
 
     /// Whoever withdraws a manifest deletes it and then its replica; one that was written meanwhile must not stay.

@@ -243,3 +243,25 @@ fn what_could_not_be_read_for_a_moment_is_never_away() {
         assert_eq!(store.names(), before, "{object}");
     }
 }
+
+#[test]
+fn a_snapshot_that_is_forgotten_while_a_repair_looks_at_it_is_no_error() {
+    for encrypted in [false, true] {
+        let Subject { lab, store, .. } = subject(encrypted);
+        let id = lab.ingest(&[("a", b"forgotten")]).unwrap().manifest.id;
+        let observed = Arc::new(ObservedStore::new(Arc::<MemoryStore>::clone(&store)));
+        let (original, base) = (names::manifest(id), Arc::clone(&store));
+        observed.set_before(move |call| {
+            // The original was read; its replica goes first.
+            if call.operation == StoreOperation::Get && call.name == names::replica(&original).as_str() {
+                base.remove(&names::replica(&original));
+                base.remove(&original);
+            }
+            Ok(())
+        });
+        let repaired = lab.on(observed);
+        let report = repair(&repaired.open().unwrap(), &APPLY, &SilentMonitor).unwrap();
+        assert!(report.unrepaired.is_empty(), "{:?}", report.unrepaired);
+        assert!(store.names().iter().all(|name| !name.as_str().contains(&id.to_string())));
+    }
+}
