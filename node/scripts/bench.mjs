@@ -1,4 +1,5 @@
-// npm run bench [-- FILE [ROUNDS [PIECE_BYTES]]]: the same file stored and restored by the command line and from Node, by turns.
+// npm run bench [-- FILE [ROUNDS [PIECE_BYTES]]]: the same file stored and restored by the command line and from Node, by
+// turns. Pieces are by default as large as Node's streams make them.
 import { spawnSync } from 'node:child_process';
 import { createCipheriv } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -12,7 +13,7 @@ import { ContainerArchive, findBinary } from '../dist/index.js';
 
 const PASSPHRASE = 'bench';
 const NOISE_BYTES = 512 << 20;
-const [given, rounds = '3', pieceBytes = '262144'] = process.argv.slice(2);
+const [given, rounds = '3', pieceBytes = '65536'] = process.argv.slice(2);
 const place = await mkdtemp(join(tmpdir(), 'containerarchive-bench-'));
 
 async function noise(path) {

@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask test | tidy | bench | bench parity | bench prune | sim | npm | kit | golden | errors |
+//! Project tasks: `cargo xtask test | tidy | bench | bench parity | bench prune | sim | fuzz | npm | kit | golden | errors |
 //! schema`.
 
 #![expect(
@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod fuzz;
 mod npm;
 mod sim;
 mod test;
@@ -47,6 +48,11 @@ usage: cargo xtask <task>
                                  --from      the first one
                                  --seed      this one alone
                                  --plant     break a rule, and fail unless that is noticed
+  fuzz [frames] [lines] [--seconds N] [--seed S]
+                                 throw bytes, led by coverage, at the readers of the engine's sockets and standard input;
+                                 needs a C++ compiler
+                                 --seconds   for each [default: 60]
+                                 --seed      of the first bytes [default: 6]
   npm [--out DIR] [--binary FILE]
                                  pack the npm packages: `containerarchive`, and the program for this computer
                                  --out       where the tarballs go [default: target/npm]
@@ -81,6 +87,10 @@ fn main() -> ExitCode {
         },
         ["sim", options @ ..] => match sim::Options::parse(options) {
             Ok(options) => sim::main(&root(), &options),
+            Err(problem) => usage(&problem),
+        },
+        ["fuzz", options @ ..] => match fuzz::Options::parse(options) {
+            Ok(options) => fuzz::main(&root(), &options),
             Err(problem) => usage(&problem),
         },
         ["npm", options @ ..] => match npm::Options::parse(options) {
