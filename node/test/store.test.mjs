@@ -1,7 +1,7 @@
 // Storing and restoring: every kind of source, every option, and that what comes out is what went in.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -149,6 +149,18 @@ test('a hundred ingests at once finish and restore equal, though one of them is 
   assert.equal((await repo.listSnapshots()).length, 100);
   const report = await repo.verify({ level: 'full' });
   assert.ok(report.ok);
+});
+
+test('init makes a repository where one was that is gone, and says that it was known', async (t) => {
+  const path = join(await folder(t), 'repo');
+  const first = await ContainerArchive.init(path, { passphrase: PASSPHRASE, kdf: KDF });
+  await first.close();
+  await rm(path, { recursive: true });
+  const second = await ContainerArchive.init(path, { passphrase: PASSPHRASE, kdf: KDF });
+  const snapshot = await second.ingest(new Blob(['content']));
+  assert.equal((await collect(second.restore(snapshot.id))).toString(), 'content');
+  await second.close();
+  await assert.rejects(ContainerArchive.init(path, { passphrase: PASSPHRASE }), { code: 'E_EXISTS' });
 });
 
 test('init takes every setting, and open the same key', async (t) => {

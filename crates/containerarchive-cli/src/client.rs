@@ -79,3 +79,24 @@ fn user() -> String {
     // Containers and cron often name nobody.
     named.find(|name| !name.is_empty()).unwrap_or_else(|| rustix::process::getuid().as_raw().to_string())
 }
+
+/// Notes for making a repository in the place of one that the user has given up.
+pub(crate) struct Forgetful<'a>(pub(crate) &'a ClientPins);
+
+impl Pins for Forgetful<'_> {
+    fn load(&self, _location: &str) -> Result<Option<Pin>, PinsError> {
+        Ok(None)
+    }
+
+    fn save(&self, location: &str, pin: &Pin) -> Result<(), PinsError> {
+        self.0.save(location, pin)
+    }
+}
+
+/// What is said when that is done.
+pub(crate) fn given_up(known: &Pin) -> String {
+    format!(
+        "this client knew repository {} here; if its disk is only not mounted, mount it and remove the new one",
+        known.repository
+    )
+}

@@ -9,7 +9,7 @@ use containerarchive::{
 };
 
 use crate::args::{GlobalArgs, NewRepositoryArgs, Typed};
-use crate::client::{Client, ClientPins};
+use crate::client::{Client, ClientPins, Forgetful, given_up};
 use crate::credentials::{KeySource, Secret};
 use crate::failure::{Failure, Outcome};
 use crate::ui::Terminal;
@@ -28,19 +28,6 @@ pub(crate) struct Context<'t> {
     store: Arc<dyn Store>,
     environment: Environment,
     source: KeySource,
-}
-
-/// Notes for making a repository in the place of one that the user has given up.
-struct Forgetful<'a>(&'a ClientPins);
-
-impl Pins for Forgetful<'_> {
-    fn load(&self, _location: &str) -> Result<Option<Pin>, PinsError> {
-        Ok(None)
-    }
-
-    fn save(&self, location: &str, pin: &Pin) -> Result<(), PinsError> {
-        self.0.save(location, pin)
-    }
 }
 
 /// Notes that are looked at and stay as they are.
@@ -133,10 +120,7 @@ impl<'t> Context<'t> {
         let known = self.pins.load(&self.store.location()).ok().flatten();
         let repository = self.create_with(&Forgetful(&self.pins), new, label)?;
         if let Some(pin) = known {
-            self.terminal.warn(&format!(
-                "this client knew repository {} here; if its disk is only not mounted, mount it and remove the new one",
-                pin.repository
-            ));
+            self.terminal.warn(&given_up(&pin));
         }
         Ok(repository)
     }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use containerarchive::{
-    ChunkParams, CreateOptions, ErrorCode, LocalStore, Locked, Monitor, OpenOptions, Passphrase, Store,
-    create,
+    ChunkParams, CreateOptions, ErrorCode, LocalStore, Locked, Monitor, OpenOptions, Passphrase, Pins,
+    Problem, Store, create,
 };
 use serde_json::Value;
 
 use super::{nothing, read, read_if, to_value};
 use crate::args::values;
+use crate::client::{Forgetful, given_up};
 use crate::credentials::Secret;
 use crate::documents::RepositoryDocument;
 use crate::failure::{Failure, Outcome};
@@ -45,7 +46,13 @@ pub(super) fn init(engine: &Engine<'_>, job: &Job, params: &str) -> Outcome<Valu
         pack_size_bytes: pack_size.transpose()?.unwrap_or(defaults.pack_size_bytes),
         parity: parity.unwrap_or(defaults.parity),
     };
-    create(&store, &engine.client.environment, &options, &engine.client.pins, job)?;
+    let pins = &engine.client.pins;
+    let known = pins.load(&store.location()).ok().flatten();
+    // Also where this client knows one that is gone: the user asked for just this.
+    create(&store, &engine.client.environment, &options, &Forgetful(pins), job)?;
+    if let Some(pin) = known {
+        job.problem(&Problem::Warning { text: given_up(&pin) });
+    }
     unlock(engine, job, store, secret.as_ref())
 }
 
