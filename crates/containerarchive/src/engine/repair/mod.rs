@@ -11,7 +11,7 @@ mod report;
 mod small;
 mod unneeded;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 pub use self::report::{RepairKind, RepairReport, RepairStep, Unrepaired};
 
@@ -194,7 +194,7 @@ impl Repair<'_> {
             self.unrepaired(&names::manifest(*id), damage.text.clone());
         }
         let mut needed = Needed { packs: HashSet::new(), is_all: manifests.damaged.is_empty() };
-        let domains: HashSet<DomainId> = manifests.snapshots.iter().map(|loaded| loaded.domain).collect();
+        let domains: BTreeSet<DomainId> = manifests.snapshots.iter().map(|loaded| loaded.domain).collect();
         for domain in domains {
             let Some(keys) = repository.keys.domain(domain).map_err(RepoError::from)? else {
                 needed.is_all = false;

@@ -102,7 +102,8 @@ fn check_each_object(encrypted: bool) {
     let (lab, store) = lab(encrypted, 2);
     lab.ingest(&[("a.sql", &sql(1, 100_000)), ("b", &noise(2, 150_000))]).unwrap();
     lab.ingest(&[("a.sql", &sql(1, 80_000))]).unwrap();
-    for name in store.names() {
+    // Nobody needs what is in the reserve.
+    for name in store.names().into_iter().filter(|name| *name != names::reserve()) {
         let len = store.head(&name).unwrap().unwrap() as usize;
         let changes: [Change<'_>; 5] = [
             ("first byte", &|copy| assert!(copy.corrupt(&name, |bytes| bytes[0] ^= 1))),
