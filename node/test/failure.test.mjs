@@ -165,7 +165,8 @@ test('a restore that is destroyed or aborted in the middle ends in the engine, t
 
 test('an engine that is killed rejects what goes on, and the next call starts another', async (t) => {
   const { repo, path } = await repository(t);
-  const content = noise(4_000_000, 'killed');
+  // More than may be on its way to a reader: else it all came before the engine was killed.
+  const content = noise(16_000_000, 'killed');
   const { id } = await repo.ingest(pieces(content));
   const restored = repo.restore(id);
   await once(restored, 'readable');
