@@ -24,9 +24,6 @@ const MAX_WAITING_STREAMS: usize = 1024;
 const WAITING_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a wait lasts before it is asked again whether anybody wants the content.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-/// How much may be on its way to a reader, if the system allows it. By default it is some 200 KiB, and both processes then
-/// wake each other for each.
-const SEND_BUFFER_BYTES: usize = 2 << 20;
 /// Beginning of the names of the folders.
 const FOLDER_PREFIX: &str = "containerarchive-";
 /// In each folder: locked as long as the process lives that made it. Locks, unlike process ids, are right across
@@ -206,8 +203,6 @@ impl DataSocket {
                 }
             };
             stream.set_nonblocking(true)?;
-            // What cannot be had costs speed alone.
-            let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES);
             self.stream = Some(stream);
             self.waiting = None;
         }
