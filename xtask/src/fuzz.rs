@@ -1,7 +1,9 @@
 //! `cargo xtask fuzz`: the targets of `fuzz/`, led by coverage (libFuzzer), on a stable compiler.
 
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
+
+use crate::cargo::{cargo, run};
 
 const TARGETS: [&str; 2] = ["frames", "lines"];
 
@@ -57,32 +59,20 @@ impl Options {
 /// Runs the targets one after the other until one fails; libFuzzer then leaves the bytes in `target/fuzz`.
 pub(crate) fn main(root: &Path, options: &Options) -> ExitCode {
     let folder = root.join("target/fuzz");
-    let run = || -> std::io::Result<bool> {
-        std::fs::create_dir_all(&folder)?;
-        for target in &options.targets {
-            // A program of this computer, but with a target named, so that build scripts get no flags.
-            let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            command.current_dir(root.join("fuzz")).env("RUSTFLAGS", FLAGS.join(" "));
-            command
-                .args(["run", "--locked", "--release", "--target", "host-tuple", "--target-dir"])
-                .arg(&folder);
-            command.args(["--bin", target, "--", &format!("-max_total_time={}", options.seconds)]);
-            command.arg(format!("-seed={}", options.seed));
-            command.arg(format!("-artifact_prefix={}/{target}-", folder.display()));
-            if !command.status()?.success() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    };
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("cannot run cargo: {error}");
-            ExitCode::FAILURE
+    for target in &options.targets {
+        // A program of this computer, but with a target named, so that build scripts get no flags.
+        let mut command = cargo(&root.join("fuzz"));
+        command.env("RUSTFLAGS", FLAGS.join(" "));
+        command.args(["run", "--locked", "--release", "--target", "host-tuple", "--target-dir"]).arg(&folder);
+        command.args(["--bin", target, "--", &format!("-max_total_time={}", options.seconds)]);
+        command.arg(format!("-seed={}", options.seed));
+        command.arg(format!("-artifact_prefix={}/{target}-", folder.display()));
+        let done = run(&mut command);
+        if done != ExitCode::SUCCESS {
+            return done;
         }
     }
+    ExitCode::SUCCESS
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod cargo;
 mod fuzz;
 mod npm;
 mod sim;

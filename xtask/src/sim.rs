@@ -1,7 +1,9 @@
 //! `cargo xtask sim`: many seeds of the simulation in `crates/containerarchive/src/engine/tests/sim/`, in release.
 
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
+
+use crate::cargo::{cargo, run};
 
 /// What `cargo xtask sim` was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,18 +44,11 @@ impl Options {
 pub(crate) fn main(root: &Path, options: &Options) -> ExitCode {
     let Options { first_seed, seeds, plant } = options;
     let plan = plant.iter().fold(format!("{first_seed} {seeds}"), |plan, bug| format!("{plan} {bug}"));
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root).env("CONTAINERARCHIVE_SIM", plan).env("RUST_BACKTRACE", "0");
+    let mut command = cargo(root);
+    command.env("CONTAINERARCHIVE_SIM", plan).env("RUST_BACKTRACE", "0");
     command.args(["test", "--release", "--package", "containerarchive", "--lib", "--"]);
     command.args(["--ignored", "--exact", "--nocapture", "engine::tests::sim::many"]);
-    match command.status() {
-        Ok(status) if status.success() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("cannot run cargo: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    run(&mut command)
 }
 
 #[cfg(test)]

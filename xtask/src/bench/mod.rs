@@ -17,10 +17,11 @@ mod samples;
 mod tool;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 pub(crate) use options::Options;
 
+use crate::cargo::cargo;
 use crate::test::target_folder;
 use machine::Machine;
 use options::Work;
@@ -90,8 +91,7 @@ fn work_folder(root: &Path, wanted: Option<&Path>) -> Result<PathBuf, String> {
 }
 
 fn build(root: &Path) -> Result<(), String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = cargo(root);
     command.args([
         "build",
         "--release",
@@ -101,7 +101,7 @@ fn build(root: &Path) -> Result<(), String> {
         "-p",
         "containerarchive-benches",
     ]);
-    match command.current_dir(root).status() {
+    match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("the release build failed: {status}")),
         Err(error) => Err(format!("cannot run cargo: {error}")),

@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::{platform, run};
+use crate::cargo::cargo;
 
 /// Builds the program for this computer; gives its path.
 ///
@@ -27,8 +27,8 @@ pub(crate) fn build(root: &Path, target_folder: &Path) -> Result<PathBuf, String
         mapping.push(format!("={name}"));
         flags.push(mapping);
     }
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root).env("CARGO_TARGET_DIR", target_folder);
+    let mut command = cargo(root);
+    command.env("CARGO_TARGET_DIR", target_folder);
     // Between flags, as cargo wants them.
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join(&OsString::from("\x1f")));
     // With a named target, the flags are not those of build scripts and macros, which cannot be static.

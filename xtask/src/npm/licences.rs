@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
 use super::cannot;
+use crate::cargo::cargo;
 
 /// The crate of which the program is made.
 const PROGRAM: &str = "containerarchive-cli";
@@ -22,8 +22,8 @@ const DEPTH: usize = 2;
 /// # Errors
 /// cargo cannot say what is linked, or a crate has no licence that can be read.
 pub(super) fn text(root: &Path, target: &str) -> Result<String, String> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).args(["metadata", "--format-version=1", "--locked", "--filter-platform", target]);
+    let mut cargo = cargo(root);
+    cargo.args(["metadata", "--format-version=1", "--locked", "--filter-platform", target]);
     let output = cargo.output().map_err(|error| format!("cannot run cargo: {error}"))?;
     if !output.status.success() {
         return Err(format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim()));

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
+use crate::cargo::cargo;
 use crate::tidy;
 
 /// What `cargo xtask test` was asked for.
@@ -157,8 +158,8 @@ fn release(context: &Context) -> StageResult {
 impl Context {
     /// Cargo in the root, building where this process was built.
     fn cargo(&self) -> Command {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
+        let mut command = cargo(&self.root);
+        command.env("CARGO_TARGET_DIR", &self.target);
         command
     }
 }

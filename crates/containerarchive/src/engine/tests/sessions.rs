@@ -8,7 +8,7 @@ use crate::base::{NoPins, SilentMonitor};
 use crate::engine::{IngestOptions, UnlockOptions, ingest, unlock};
 use crate::error::ErrorCode;
 use crate::format::names;
-use crate::repo::{Maintenance, RepoError, Session, list_sessions};
+use crate::repo::{Maintenance, RepoError, Repository, Session, list_sessions};
 use crate::store::{
     Capabilities, LocalStore, MemoryStore, ObservedStore, Store, StoreError, StoreErrorKind, StoreOperation,
 };
@@ -370,12 +370,17 @@ fn of_many_inits_at_once_exactly_one_makes_a_repository_that_its_key_opens() {
     }
 }
 
-#[test]
-fn maintenance_gives_way_to_a_live_session_that_cannot_be_read() {
+fn encrypted_lab() -> (Lab, Arc<MemoryStore>, Repository) {
     let store = Arc::new(MemoryStore::new());
     let lab = Lab::new(Arc::<MemoryStore>::clone(&store), true, 1);
     lab.create().unwrap();
     let repository = lab.open().unwrap();
+    (lab, store, repository)
+}
+
+#[test]
+fn maintenance_gives_way_to_a_live_session_that_cannot_be_read() {
+    let (_, store, repository) = encrypted_lab();
     let domain = repository.keys.domain(crate::base::DomainId::MAIN).unwrap().unwrap();
     let other = Maintenance::begin(&repository, &domain, "repair").unwrap();
     assert!(store.corrupt(&names::session(other.session()), |bytes| bytes.truncate(10)));
@@ -388,10 +393,7 @@ fn maintenance_gives_way_to_a_live_session_that_cannot_be_read() {
 
 #[test]
 fn a_prune_that_waits_for_another_maintenance_session_writes_no_more_than_one_that_does_not() {
-    let store = Arc::new(MemoryStore::new());
-    let lab = Lab::new(Arc::<MemoryStore>::clone(&store), true, 1);
-    lab.create().unwrap();
-    let repository = lab.open().unwrap();
+    let (lab, store, repository) = encrypted_lab();
     let domain = repository.keys.domain(crate::base::DomainId::MAIN).unwrap().unwrap();
     let other = Maintenance::begin(&repository, &domain, "repair").unwrap();
     let observed = Arc::new(ObservedStore::new(store));
