@@ -67,17 +67,18 @@ let sockets = 0;
 function streamOpen(id) {
   sockets += 1;
   const path = join(FOLDER, `${sockets}`);
+  const asked = new Promise((ask) => servers.set(path, ask));
   const server = createServer((socket) => {
     socket.on('error', () => {});
-    servers.get(path)(socket);
+    // The connection may be here before the request for which it is.
+    asked.then((serve) => serve(socket));
   });
-  servers.set(path, undefined);
   server.listen(path, () => say({ id, success: true, result: lie === 'no stream' ? {} : { streamId: path, path } }));
 }
 
 function restore(id, streamId) {
   const [parts, isClosed, result] = RESTORES[lie];
-  servers.set(streamId, (socket) => {
+  servers.get(streamId)((socket) => {
     parts.forEach((part) => socket.write(part));
     if (isClosed) socket.end();
     if (result !== undefined) setTimeout(() => say({ id, success: true, result }), 50);
