@@ -56,9 +56,10 @@ ends it; after 'unlock', what it stored without naming it in the index is used a
 
 A session is ended by objects that forbid its snapshot, before its lock goes: should its process wake up again, it finds \
 out. With --force that is done to sessions that run, too. No snapshot is lost: an ingest that was ended commits again under \
-a new session, and fails only if what it refers to was pruned meanwhile. But nothing waits for these sessions any more: \
-a prune may delete what a restore is about to read, which then fails, and a second repair may begin beside one that \
-goes on. So look first whether the process can be ended instead.
+a new session, and fails only if what it refers to was pruned meanwhile; a prune that was ended stops, unless it has \
+begun to delete what every later one knows to be retired. But nothing waits for these sessions any more: a prune may \
+delete what a restore is about to read, which then fails, and a second repair may begin beside one that goes on. So \
+look first whether the process can be ended instead.
 
 Examples:
   containerarchive unlock                                   of processes that are gone

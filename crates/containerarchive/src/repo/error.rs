@@ -119,6 +119,14 @@ pub enum RepoError {
         /// Why it could not commit under a new id.
         why: String,
     },
+    /// Somebody ended this maintenance session, which still ran; what it planned is out of date.
+    #[error(
+        "session {session} was ended by somebody else while it ran, as by 'unlock --force'; nothing was lost: run it again"
+    )]
+    Ended {
+        /// The session.
+        session: SessionId,
+    },
     /// Another maintenance session runs.
     #[error("another maintenance session is running: {holder}")]
     Held {

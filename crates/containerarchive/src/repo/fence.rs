@@ -37,6 +37,20 @@ pub fn end_session(repository: &Repository, id: SessionId) -> Result<(), RepoErr
     Ok(delete_if_there(store, &names::session(id))?)
 }
 
+/// Makes sure that nobody has ended a session. While its object is there no other maintenance session begins; one that
+/// begins later finds all that is durable now.
+///
+/// # Errors
+/// [`RepoError::Ended`]: its fence is there, or its object gone; the store failed.
+pub fn require_open(repository: &Repository, session: SessionId) -> Result<(), RepoError> {
+    let store = &*repository.store;
+    let is_fenced = store.head(&names::fence(session))?.is_some();
+    if is_fenced || store.head(&names::session(session))?.is_none() {
+        return Err(RepoError::Ended { session });
+    }
+    Ok(())
+}
+
 /// Removes fences that say nothing more than the void beside them: that a session can never commit (S1).
 ///
 /// # Errors

@@ -37,7 +37,7 @@ pub use adopt::adopt_packs;
 pub use compact::compact_segments;
 pub use create::{CreateOptions, NewCredential, create, is_leftover_of_init};
 pub use error::RepoError;
-pub use fence::{end_dead_sessions, end_session, remove_spent_fences};
+pub use fence::{end_dead_sessions, end_session, remove_spent_fences, require_open};
 pub use forget::{Forgotten, InUse, forget_snapshots, forget_without_reserve, snapshots_in_use};
 pub use index::{ChunkPlace, Index, list_packs};
 pub use keyring::{DomainKeys, KeyRing};

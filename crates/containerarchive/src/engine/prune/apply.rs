@@ -19,7 +19,7 @@ use crate::format::names;
 use crate::host::counted;
 use crate::repo::{
     Groups, IndexSurvey, RepoError, Repository, SessionView, Thinned, compact_segments, delete_shards,
-    is_too_late, list_sessions, load_manifests, loses_protection, thin_group,
+    is_too_late, list_sessions, load_manifests, loses_protection, require_open, thin_group,
 };
 
 /// A plan at work.
@@ -59,11 +59,16 @@ impl Apply<'_> {
         let mut records: Vec<RecordId> = plan.records.keys().copied().collect();
         // P5
         let retired = self.retired_now(plan, ripeness.as_ref());
+        // Retiring what another one keeps by now would only make work.
+        self.require_open()?;
         if !retired.is_empty() {
             let own = random_array(&*self.repository.environment.random).map_err(RepoError::from)?;
             self.repository.retire_packs(RecordId(own), retired)?;
             records.push(RecordId(own));
         }
+        // A prune that ran since P3 may have deleted copies on which the plan relies, its record included. From now on all
+        // that begin find what is retired.
+        self.require_open()?;
         if let Some(ripeness) = &ripeness {
             report.delayed_bytes = plan.bytes_of(&ripeness.waiting);
         }
@@ -90,6 +95,15 @@ impl Apply<'_> {
         }
         self.sweep(plan, &spent, &records, report)?;
         Ok(Round::Done)
+    }
+
+    /// An error if this session was ended by force. On weak stores, which may show the past, packs go days after they were
+    /// retired instead.
+    fn require_open(&self) -> Result<(), Error> {
+        if !self.repository.config.is_weak_store {
+            require_open(self.repository, self.session)?;
+        }
+        Ok(())
     }
 
     /// The packs that a new record must name; what records name already is masked already.

@@ -8,8 +8,8 @@ use super::support::{Lab, noise};
 use crate::base::monitor::RecordingMonitor;
 use crate::base::{NoPins, PackId, SessionId, SilentMonitor};
 use crate::engine::{
-    Filter, PruneOptions, PruneReport, RetentionRules, VerifyLevel, VerifyOptions, VerifyReport, prune,
-    reindex, snapshots, verify,
+    Filter, PruneOptions, PruneReport, RetentionRules, UnlockOptions, VerifyLevel, VerifyOptions,
+    VerifyReport, prune, reindex, snapshots, unlock, verify,
 };
 use crate::error::Error;
 use crate::format::names;
@@ -445,6 +445,63 @@ fn a_prune_that_is_killed_at_any_call_costs_nothing_and_the_next_one_goes_on() {
             let stored = stored_bytes(&store);
             assert!(stored <= end + end / 8, "{what}: {stored} bytes instead of {end}");
         }
+    }
+}
+
+#[test]
+fn a_prune_that_is_ended_by_force_at_any_call_while_another_one_runs_costs_nothing() {
+    // The first one wants to replace a pack by copies of what is needed of it. Then the rest of it is needed again as well:
+    // the other one keeps the pack, deletes the copies, and leaves no record behind.
+    for encrypted in [false, true] {
+        let (base, lab) = lab(encrypted, 13);
+        let whole = noise(3, 50_000);
+        let gone = lab.ingest(&[("a", &whole)]).unwrap().manifest.id;
+        let part = whole[..20_000].to_vec();
+        let expected = BTreeMap::from([(lab.ingest(&[("a", &part)]).unwrap().manifest.id, part)]);
+        forget(&lab, &[gone]);
+        let observed = Arc::new(ObservedStore::new(Arc::new(base.fork())));
+        run(&lab.on(Arc::<ObservedStore>::clone(&observed)));
+        let calls = observed.calls().len();
+        let mut ended = 0;
+        for index in 0..calls {
+            let store: Arc<dyn Store> = Arc::new(base.fork());
+            let observed = Arc::new(ObservedStore::new(Arc::clone(&store)));
+            let other = lab.on(Arc::clone(&store));
+            let stored = Arc::new(std::sync::Mutex::new(None));
+            let (added, again) = (Arc::clone(&stored), whole[10_000..].to_vec());
+            observed.set_before(move |call| {
+                if call.index == index {
+                    let repository = other.open().unwrap();
+                    unlock(&repository, UnlockOptions { force: true }, &SilentMonitor).unwrap();
+                    let id = other.ingest(&[("a", &again)]).unwrap().manifest.id;
+                    *added.lock().unwrap() = Some((id, again.clone()));
+                    prune(&repository, &PruneOptions::default(), &SilentMonitor).unwrap();
+                }
+                Ok(())
+            });
+            let result = prune(
+                &lab.on(Arc::<ObservedStore>::clone(&observed)).open().unwrap(),
+                &PruneOptions::default(),
+                &SilentMonitor,
+            );
+            let what = format!("encrypted {encrypted}, ended at {index}");
+            match result {
+                Ok(_) => {}
+                Err(Error::Repo(RepoError::Ended { .. })) => ended += 1,
+                // Segments that it wanted to merge are merged.
+                Err(Error::Repo(RepoError::Store(error))) if error.kind == StoreErrorKind::NotFound => {}
+                Err(Error::Repo(RepoError::Missing { object })) if object.starts_with(names::INDEX) => {}
+                Err(error) => panic!("{what}: {error}"),
+            }
+            observed.clear_hooks();
+            let lab = lab.on(store);
+            let mut expected = expected.clone();
+            expected.extend(stored.lock().unwrap().take());
+            run(&lab);
+            check(&lab, &expected, &what);
+        }
+        println!("{ended} of {} prunes noticed", calls);
+        assert!(ended > 0);
     }
 }
 

@@ -106,7 +106,7 @@ impl Cast<'_> {
 impl Scene<'_> {
     fn is_expected(&self, error: &Error) -> bool {
         match error {
-            Error::Repo(RepoError::Fenced { .. } | RepoError::Held { .. }) => true,
+            Error::Repo(RepoError::Fenced { .. } | RepoError::Ended { .. } | RepoError::Held { .. }) => true,
             // Sessions that were ended by force are waited for no more; and what is stale may look like damage.
             _ => self.cast.world.kind.is_weak || self.cast.world.shadow().is_doubled,
         }
