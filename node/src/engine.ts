@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
-import { connect, type IpcNetConnectOpts, type Socket } from 'node:net';
+import { connect, type IpcNetConnectOpts, type OnReadOpts, type Socket } from 'node:net';
 import { basename } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 
@@ -25,7 +25,7 @@ const LAST_WORDS_MS = 200;
 const SILENCE_STEP_MS = 10_000;
 const SILENCE_STEPS = 6;
 /** What may wait for a socket: so much goes on while either process is not given the processor. */
-const QUEUE_BYTES = 1 << 20;
+const QUEUE_BYTES = 2 << 20;
 /** How much of what it says on the standard error is kept for messages. */
 const STDERR_BYTES = 8 << 10;
 
@@ -172,13 +172,14 @@ export class Engine {
     }
   }
 
-  /** A new stream of the data plane. */
-  async openStream(): Promise<OpenedStream> {
+  /** A new stream of the data plane. What comes from it goes to `onread`, if that is given, and else is read from the socket. */
+  async openStream(onread?: OnReadOpts): Promise<OpenedStream> {
     const { streamId, path } = await this.request('streamOpen', {});
     if (typeof streamId !== 'string' || typeof path !== 'string') {
       throw new EngineError('E_ENGINE', 'the engine opened a stream and did not say which');
     }
-    const socket = connect({ path, writableHighWaterMark: QUEUE_BYTES } as PipeOptions);
+    const options = { path, writableHighWaterMark: QUEUE_BYTES };
+    const socket = connect((onread === undefined ? options : { ...options, onread }) as PipeOptions);
     // The request that the stream belongs to tells why.
     socket.on('error', () => {});
     return { streamId, socket };

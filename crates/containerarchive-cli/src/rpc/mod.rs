@@ -44,6 +44,9 @@ const READERS: usize = 16;
 const STOP_PATIENCE: Duration = Duration::from_millis(4500);
 /// How long the last words may take.
 const LAST_WORDS: Duration = Duration::from_millis(300);
+/// Added to the niceness of the process: where there is one processor less than work, the client, who feeds streams and
+/// has other work as well, comes first. Without it the sockets ran empty while our threads had all processors.
+const NICENESS: i32 = 5;
 /// How often it is looked who has progress to tell.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -74,6 +77,8 @@ enum Stop {
 /// # Errors
 /// The system refuses a folder for sockets, or threads.
 pub(crate) fn run(client: Client, terminal: &Terminal) -> Outcome {
+    // Before there are threads, which inherit it. A system that refuses costs speed and nothing else.
+    let _ = rustix::process::nice(NICENESS);
     let (output, writer) = Output::start()?;
     let engine = Engine {
         client,
