@@ -267,6 +267,10 @@ export interface VerifyErrorEvent {
   pack: string | null;
   repairable: boolean;
   requestId: string;
+  /**
+   * The first snapshot that is hurt, if one is; `snapshots` has all.
+   */
+  snapshot: string | null;
   snapshots: VerifyHurt[];
 }
 export interface VerifyHurt {
@@ -1090,6 +1094,10 @@ export interface VerifyError {
   object: string;
   pack: string | null;
   repairable: boolean;
+  /**
+   * The first snapshot that is hurt, if one is; `snapshots` has all.
+   */
+  snapshot: string | null;
   snapshots: VerifyHurt[];
 }
 export interface VerifyLost {

@@ -71,6 +71,7 @@ test('verify finds damage, tells it as events, and repair mends it', async (t) =
   assert.equal(ok, false);
   assert.ok(errors.length > 0 && errors.every(({ error, repairable }) => error.length > 0 && repairable));
   assert.ok(errors.some(({ pack }) => /^[0-9a-f]+$/.test(pack)));
+  assert.ok(errors.some(({ snapshot, snapshots }) => snapshot === id && snapshots[0].id === id));
   assert.equal(told.length, errors.length);
   assert.equal(told[0].error, errors[0].error);
   subscription.unsubscribe();

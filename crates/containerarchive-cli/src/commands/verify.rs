@@ -44,6 +44,8 @@ pub(crate) struct ErrorContent<'a> {
     pack: Option<String>,
     /// The first chunk that a snapshot lacks because of it.
     chunk: Option<String>,
+    /// The first snapshot that is hurt, if one is; `snapshots` has all.
+    snapshot: Option<String>,
     snapshots: Vec<HurtContent<'a>>,
     error: &'a str,
     repairable: bool,
@@ -139,6 +141,7 @@ pub(crate) fn error_content(error: &VerifyError) -> ErrorContent<'_> {
         object: &error.object,
         pack: error.pack.map(|pack| pack.to_hex()),
         chunk: error.chunk.map(|chunk| chunk.hash.to_hex()),
+        snapshot: error.hurts.first().map(|(id, _)| id.to_hex()),
         snapshots: hurts.map(|(id, item)| HurtContent { id: id.to_hex(), item: item.as_deref() }).collect(),
         error: &error.text,
         repairable: error.is_repairable,

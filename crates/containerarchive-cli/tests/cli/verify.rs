@@ -95,6 +95,7 @@ fn what_parity_can_mend_ends_with_13_and_what_it_cannot_with_14() {
     let errors = document["errors"].as_array().unwrap();
     let error = errors.iter().find(hurt).unwrap();
     assert_eq!((&error["repairable"], error["chunk"].is_string()), (&json!(false), true));
+    assert_eq!(error["snapshot"], id);
     let lost = &document["lost"][0];
     assert_eq!(lost["item"], "a.sql");
     // Exactly these bytes: a restore gives everything before them.
