@@ -44,14 +44,15 @@ pub(super) struct Taste {
 }
 
 impl Shape {
-    /// The run of a seed: of sixteen, nine are of the mixed kind, four close, one forced and two weak.
+    /// The run of a seed: of sixteen, seven are of the mixed kind, four close, one a duet, one forced and three weak.
     pub(super) fn of(seed: u64) -> Self {
         let mut dice = Dice::of(seed, 0);
         let mut shape = Self::mixed(&mut dice);
         match seed % 16 {
             5 | 6 | 13 | 14 => shape.make_close(&mut dice),
+            1 => shape.make_duet(&mut dice),
             7 => shape.make_forced(&mut dice),
-            11 | 15 => shape.make_weak(&mut dice),
+            3 | 11 | 15 => shape.make_weak(&mut dice),
             _ => {}
         }
         shape
@@ -90,6 +91,16 @@ impl Shape {
         self.taste = Taste { pieces: 1 + dice.below(3), forget: 2 };
     }
 
+    /// One who stores the same again and again, one who removes it as often, and both pause at every step that counts. No
+    /// third one is waited for, so that a writer may come at any moment of a sweep.
+    fn make_duet(&mut self, dice: &mut Dice) {
+        self.cast = vec![(Role::Writer, 6 + dice.below(5)), (Role::Pruner, 6 + dice.below(5))];
+        self.faults = Faults { pauses: 40 + dice.below(80), kills: 0, failures: 0, power_losses: 0 };
+        self.tempo.fault_gap = 16 << dice.below(3);
+        self.tempo.naps = 6;
+        self.taste = Taste { pieces: 1 + dice.below(2), forget: 1 };
+    }
+
     /// Pruners that are ended by force while they sleep, and others that run meanwhile.
     fn make_forced(&mut self, dice: &mut Dice) {
         let roles = [Role::Writer, Role::Writer, Role::Pruner, Role::Pruner, Role::Pruner, Role::Unlocker];
@@ -111,7 +122,7 @@ impl Shape {
         self.faults.pauses = 20 + dice.below(60);
         self.faults.power_losses = 0;
         self.tempo.fault_gap = 16 + dice.below(60);
-        self.tempo.stale_gap = 3 << dice.below(6);
+        self.tempo.stale_gap = 3 << dice.below(4);
         self.tempo.naps = 22;
         self.taste = Taste { pieces: 1 + dice.below(4), forget: 2 + dice.below(3) };
     }
