@@ -40,14 +40,19 @@ function unframed(bytes) {
   }
 }
 
-test('the RustBridge of smartrust drives the engine', async (t) => {
+/** An engine that serves a bridge, and a place for a repository. */
+async function spawned(t) {
   const path = join(await folder(t), 'repo');
   const bridge = new RustBridge({ binaryName: 'containerarchive', binaryPath: BINARY, requestTimeoutMs: 20_000 });
   assert.equal(await bridge.spawn(), true);
   t.after(() => bridge.kill());
+  return { path, bridge, call: (method, params = {}) => bridge.sendCommand(method, params) };
+}
+
+test('the RustBridge of smartrust drives the engine', async (t) => {
+  const { path, bridge, call } = await spawned(t);
   const events = [];
   bridge.on('management:ingest:complete', (event) => events.push(event));
-  const call = (method, params = {}) => bridge.sendCommand(method, params);
   const made = await call('init', { path, passphrase: PASSPHRASE, kdf: KDF });
   assert.equal(made.encrypted, true);
   await call('close');
@@ -199,4 +204,36 @@ test('the folder of an engine that was killed is removed by the next one', async
     child.kill('SIGTERM');
     await once(child, 'exit');
   }
+});
+
+test('pages of snapshots go on where they ended, also when snapshots go meanwhile', async (t) => {
+  const { path, call } = await spawned(t);
+  await call('init', { path, passphrase: PASSPHRASE, kdf: KDF });
+  const tags = Object.fromEntries(Array.from({ length: 15 }, (_, index) => [`tag-${index}`, 'x'.repeat(1000)]));
+  const stored = [];
+  for (let day = 0; day < 24; day += 1) {
+    const { streamId, path: socket } = await call('streamOpen');
+    // Two of each moment.
+    const time = new Date(Date.UTC(2024, 0, 1 + (day >> 1))).toISOString();
+    const ingest = call('ingest', { streamId, items: [{ name: 'a', type: 'b' }], tags, time });
+    connect(socket).end(framed(Buffer.from(`day ${day}`)));
+    stored.push((await ingest).id);
+  }
+  const listed = [];
+  const gone = [];
+  for (let cursor; cursor !== null;) {
+    const page = await call('listSnapshots', { cursor });
+    listed.push(...page.snapshots.map(({ id }) => id));
+    gone.push(listed.at(-1));
+    await call('forget', { ids: [listed.at(-1)] });
+    cursor = page.cursor;
+  }
+  assert.ok(gone.length >= 3, `${gone.length} pages`);
+  assert.equal(listed.length, stored.length);
+  assert.deepEqual([...listed].sort(), [...stored].sort());
+  assert.equal((await call('listSnapshots', { after: '2024-01-12' })).snapshots.length, 1);
+  for (const cursor of ['', stored[0], '12', '12.', `x.${stored[0]}`, `1.${stored[0]}0`]) {
+    await assert.rejects(call('listSnapshots', { cursor }), /E_USAGE: .*cursor/);
+  }
+  await call('close');
 });

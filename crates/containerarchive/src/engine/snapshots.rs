@@ -68,7 +68,7 @@ impl Selector {
 }
 
 impl Snapshots {
-    /// The snapshots that a filter leaves, oldest first.
+    /// The snapshots that a filter leaves, oldest first; those of one moment are in the order of their ids.
     pub fn matching<'a>(&'a self, filter: &'a Filter) -> impl DoubleEndedIterator<Item = &'a LoadedManifest> {
         self.found.snapshots.iter().filter(move |loaded| filter.matches(loaded))
     }

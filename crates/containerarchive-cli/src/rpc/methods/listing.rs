@@ -1,6 +1,6 @@
 //! `listSnapshots`, `getSnapshot`, `listItems`: long lists come in pages.
 
-use containerarchive::{Filter, LoadedManifest, Selector, Snapshots, snapshots};
+use containerarchive::{Filter, LoadedManifest, Selector, SnapshotId, Snapshots, Timestamp, snapshots};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -49,35 +49,43 @@ pub(super) fn list_snapshots(engine: &Engine<'_>, job: &Job, params: &str) -> Ou
     };
     let found = find_all(engine, job)?;
     let mut page = ListSnapshotsResult { snapshots: Vec::new(), damaged: Vec::new(), cursor: None };
-    let mut left = found.matching(&filter).skip(skipped(params.cursor.as_deref(), &found, &filter)?);
-    if params.cursor.is_none() {
+    let before = params.cursor.as_deref().map(read_cursor).transpose()?;
+    let is_left = |loaded: &&LoadedManifest| before.is_none_or(|before| place(loaded) > before);
+    if before.is_none() {
         page.damaged = found.damaged().keys().map(|id| id.to_hex()).collect();
     }
     let mut bytes = 0;
     let mut last = None;
-    for loaded in &mut left {
+    for loaded in found.matching(&filter).filter(is_left) {
         if bytes > MAX_PAGE_BYTES {
-            page.cursor = last;
+            page.cursor = last.map(write_cursor);
             break;
         }
         let document = SnapshotDocument::from(&loaded.manifest).pinned(found.is_pinned(loaded.manifest.id));
         let document = fit(to_value(&document)?, MAX_SNAPSHOT_BYTES);
         bytes += document.to_string().len();
-        last = Some(loaded.manifest.id.to_hex());
+        last = Some(place(loaded));
         page.snapshots.push(document);
     }
     to_value(&page)
 }
 
-/// How many come before the page that follows the snapshot which the cursor names.
-fn skipped(cursor: Option<&str>, found: &Snapshots, filter: &Filter) -> Outcome<usize> {
-    let Some(cursor) = cursor else { return Ok(0) };
-    let at = found.matching(filter).position(|loaded| loaded.manifest.id.to_hex() == cursor);
-    let gone = || {
-        Failure::usage("the snapshot is gone at which the page before ended, or the cursor is none")
-            .advise("list from the beginning")
+/// The place of a snapshot in the list; it stays when the snapshot goes.
+fn place(loaded: &LoadedManifest) -> (Timestamp, SnapshotId) {
+    (loaded.manifest.created_at, loaded.manifest.id)
+}
+
+fn write_cursor((time, id): (Timestamp, SnapshotId)) -> String {
+    format!("{}.{}", time.0, id.to_hex())
+}
+
+fn read_cursor(text: &str) -> Outcome<(Timestamp, SnapshotId)> {
+    let read = || {
+        let (time, id) = text.split_once('.')?;
+        Some((Timestamp(time.parse().ok()?), id.parse().ok()?))
     };
-    at.map(|at| at + 1).ok_or_else(gone)
+    let what = "the cursor is none that a page before gave";
+    read().ok_or_else(|| Failure::usage(what).advise("list from the beginning"))
 }
 
 pub(super) fn get_snapshot(engine: &Engine<'_>, job: &Job, params: &str) -> Outcome<Value> {
